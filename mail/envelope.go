@@ -1,0 +1,74 @@
+package mail
+
+import "time"
+
+// Envelope is what a message is carried by: everything about it but its text.
+// It is kept in the spool as JSON, so fields are only ever added (an old record must stay readable).
+type Envelope struct {
+	ID         ID          `json:"-"`
+	Account    string      `json:"-"`                     // the account it was routed to
+	Sender     string      `json:"sender"`                // the reverse-path; "" is the null sender (RFC 5321 §4.5.5)
+	Recipients []Recipient `json:"recipients"`            // in the order the client named them
+	Size       int64       `json:"-"`                     // octets of the message as spooled, trace header included
+	Received   time.Time   `json:"-"`                     // when the end of data arrived
+	Client     Client      `json:"client"`                // who handed it to us
+	EightBit   bool        `json:"eight_bit,omitempty"`   // the text has octets above 127 (RFC 6152)
+	SMTPUTF8   bool        `json:"smtputf8,omitempty"`    // an address needs RFC 6531
+	Return     string      `json:"return,omitempty"`      // DSN RET: FULL or HDRS (RFC 3461 §4.3)
+	EnvelopeID string      `json:"envelope_id,omitempty"` // DSN ENVID, as the client wrote it in xtext (RFC 3461 §4.4)
+}
+
+// Client says where a message came from.
+type Client struct {
+	Address  string `json:"address,omitempty"`  // host:port, or what stands for it ("local")
+	Name     string `json:"name,omitempty"`     // its HELO or EHLO argument
+	User     string `json:"user,omitempty"`     // the local user that signed in
+	TLS      string `json:"tls,omitempty"`      // version and cipher suite
+	Listener string `json:"listener,omitempty"` // the listener's address
+}
+
+// Recipient is one forward-path of an envelope and what became of it so far.
+type Recipient struct {
+	Address  string         `json:"address"`
+	State    RecipientState `json:"state"`
+	Reply    string         `json:"reply,omitempty"`    // the provider's last words about it, verbatim
+	Notify   []string       `json:"notify,omitempty"`   // DSN NOTIFY (RFC 3461 §4.1)
+	Original string         `json:"original,omitempty"` // DSN ORCPT, as the client wrote it (RFC 3461 §4.2)
+}
+
+// RecipientState is where one recipient stands.
+type RecipientState string
+
+// The states of a recipient. Delivered and Failed are final until an operator retries a failed message.
+const (
+	Pending   RecipientState = "pending"   // not tried yet
+	Deferred  RecipientState = "deferred"  // tried, temporary trouble, due again
+	Delivered RecipientState = "delivered" // the provider has it
+	Failed    RecipientState = "failed"    // refused for good, or given up on
+)
+
+// Settled says whether nothing more is to be done for a recipient in this state.
+func (s RecipientState) Settled() bool { return s == Delivered || s == Failed }
+
+// Unsettled returns the indexes of the recipients that still have to be delivered.
+func (e *Envelope) Unsettled() []int {
+	var open []int
+	for i, r := range e.Recipients {
+		if !r.State.Settled() {
+			open = append(open, i)
+		}
+	}
+	return open
+}
+
+// State is where a whole message stands, as `queue` shows it.
+type State string
+
+// The states of a message.
+const (
+	StateReady     State = "ready"     // waits for its turn; never tried, or due again
+	StateDeferred  State = "deferred"  // tried, and not due yet
+	StateHeld      State = "held"      // set aside by an operator, and by nobody else
+	StateFailed    State = "failed"    // at least one recipient failed, none is left to try
+	StateDelivered State = "delivered" // every recipient has it; kept as history
+)
