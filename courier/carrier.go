@@ -1,0 +1,258 @@
+package courier
+
+import (
+	"context"
+	"time"
+
+	"github.com/mailbearer/mailbearer/mail"
+	"github.com/mailbearer/mailbearer/spool"
+	"github.com/rs/zerolog"
+)
+
+// carrier works for one account. Its run goroutine owns every field; attempts report back on done.
+type carrier struct {
+	Account
+	opts Options
+	log  zerolog.Logger
+
+	changed chan struct{} // mail may have become due
+	hurry   chan struct{} // probe at once
+	touched chan struct{} // the token source has changed
+	done    chan finished // attempts that came back
+
+	cond      condition
+	underway  map[mail.ID]struct{}
+	more      bool      // more may be due than the last claim took
+	nextDue   time.Time // when waiting mail is due; zero when none waits
+	delivered time.Time
+	lastError string
+
+	published   mail.Account
+	publishedAt time.Time
+}
+
+// finished is an attempt that came back.
+type finished struct {
+	claimed spool.Claimed
+	started time.Time
+	result  mail.Result
+}
+
+func newCarrier(a Account, o Options) *carrier {
+	return &carrier{
+		Account: a, opts: o, log: o.Log.With().Str("account", a.Name).Logger(),
+		changed: make(chan struct{}, 1), hurry: make(chan struct{}, 1), touched: make(chan struct{}, 1),
+		done: make(chan finished), underway: make(map[mail.ID]struct{}), more: true,
+	}
+}
+
+// run works until ctx ends, then waits for the attempts under way. Each turn starts what may be started and sleeps
+// until something happens or the time it named has come.
+func (k *carrier) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		wait := k.turn(ctx, time.Now())
+		timer.Reset(min(wait, k.publish(ctx)))
+		select {
+		case <-ctx.Done():
+			k.drain(context.WithoutCancel(ctx))
+			return
+		case f := <-k.done:
+			k.finish(ctx, f)
+		case <-k.changed:
+			k.more = true
+		case <-k.hurry:
+			k.cond.hurry(time.Now())
+			k.more = true
+		case <-k.touched:
+		case <-timer.C:
+			k.more = true
+		}
+	}
+}
+
+// idle is how long a carrier sleeps when nothing is due: anything that matters wakes it before.
+const idle = time.Hour
+
+// turn starts what may be started now and returns how long nothing else will be.
+func (k *carrier) turn(ctx context.Context, now time.Time) time.Duration {
+	if k.cond.trouble != nil {
+		return k.probe(ctx, now)
+	}
+	room, next := k.Pace.Room(now)
+	// As many again as there are connections wait for one, so that none is idle while an outcome is written down.
+	n := min(room, 2*k.Pace.Connections(now)-len(k.underway))
+	switch {
+	case room == 0:
+		k.dismissLate(ctx, now, next)
+		return time.Until(next)
+	case n <= 0 || !k.more:
+		return k.untilDue(now)
+	}
+	claimed, err := k.claim(ctx, spool.ClaimRequest{Limit: n, Now: now})
+	if err != nil {
+		return claimAgain
+	}
+	k.more = len(claimed) == n
+	if !k.more {
+		k.findDue(ctx)
+	}
+	return k.untilDue(now)
+}
+
+// claimAgain is how soon a claim is tried again that the spool could not make.
+const claimAgain = time.Second
+
+// probe sends one message of a held account when it is time, and makes nobody wait for the others.
+func (k *carrier) probe(ctx context.Context, now time.Time) time.Duration {
+	k.opts.Spool.Dismiss(k.opts.Spool.Watched(k.Name)...)
+	if len(k.underway) > 0 {
+		return idle // one of them may end the trouble, and all of them report back
+	}
+	if wait := k.cond.probeAt.Sub(now); wait > 0 {
+		return wait
+	}
+	claimed, err := k.claim(ctx, spool.ClaimRequest{Limit: 1, Now: now, Except: k.cond.probed, DueOrNot: true})
+	switch {
+	case err != nil:
+		return claimAgain
+	case len(claimed) == 0 && k.cond.accused != nil:
+		k.acquit(ctx) // there is no other message to compare with
+		k.cond.probeAt = now.Add(probeDelay(k.cond.trouble, k.cond.probes, now.Sub(k.cond.since), k.opts.Retry))
+		return k.cond.probeAt.Sub(now)
+	}
+	return idle // its return, or new mail, wakes us
+}
+
+// claim takes messages and starts their attempts.
+func (k *carrier) claim(ctx context.Context, req spool.ClaimRequest) ([]spool.Claimed, error) {
+	req.Account, req.Lease = k.Name, lease
+	req.Next = func(attempt int) time.Time { return req.Now.Add(jittered(k.opts.Retry, attempt)) }
+	claimed, err := k.opts.Spool.Claim(ctx, req)
+	if err != nil {
+		if ctx.Err() == nil {
+			k.log.Error().Err(err).Msg("cannot claim mail from the spool; trying again in a second")
+		}
+		return nil, err
+	}
+	for _, m := range claimed {
+		k.Pace.Start(req.Now)
+		k.underway[m.Envelope.ID] = struct{}{}
+		go k.attempt(ctx, m)
+	}
+	return claimed, nil
+}
+
+// findDue looks up when mail that waits is due next.
+func (k *carrier) findDue(ctx context.Context) {
+	k.nextDue = time.Time{}
+	if due, ok, err := k.opts.Spool.NextDue(ctx, k.Name); err == nil && ok {
+		k.nextDue = due
+	}
+}
+
+func (k *carrier) untilDue(now time.Time) time.Duration {
+	if k.nextDue.IsZero() || k.more {
+		return idle
+	}
+	return max(k.nextDue.Sub(now), time.Millisecond)
+}
+
+// dismissLate ends the waits of clients whose message cannot be started before they would have left: next is when
+// the first that waits may start.
+func (k *carrier) dismissLate(ctx context.Context, now, next time.Time) {
+	watched := k.opts.Spool.Watched(k.Name)
+	if len(watched) == 0 {
+		return
+	}
+	if next.Sub(now) > patience {
+		k.opts.Spool.Dismiss(watched...)
+	}
+}
+
+// patience is the longest start that a waiting client is let wait for; wait_timeout ends it sooner.
+const patience = 20 * time.Second
+
+// finish takes note of an attempt that came back: a judged message shows that the account is well, trouble holds it
+// and gives the message back.
+func (k *carrier) finish(ctx context.Context, f finished) {
+	delete(k.underway, f.claimed.Envelope.ID)
+	switch t := f.result.Trouble; {
+	case t == nil:
+		k.noteOutcome(f)
+		if k.cond.passed(f) {
+			k.well(ctx, f)
+		}
+	case t.Kind == mail.Stopped:
+		k.giveBack(ctx, f)
+	default:
+		k.hold(ctx, f)
+	}
+}
+
+// well lets an account's mail flow again, and judges the message that was accused of its trouble.
+func (k *carrier) well(ctx context.Context, f finished) {
+	k.log.Info().Str("id", f.claimed.Envelope.ID.String()).Msg("the account is well again; its mail flows")
+	k.more = true
+	if a := k.cond.release(); a != nil {
+		a.result = judged(a.result.Trouble, len(a.claimed.Envelope.Unsettled()))
+		k.settle(ctx, *a)
+		k.noteOutcome(*a)
+		delete(k.cond.suspects, a.claimed.Envelope.ID)
+	}
+}
+
+// hold gives the message back, unless it is accused, and holds its account, if it is not held already.
+func (k *carrier) hold(ctx context.Context, f finished) {
+	now, t, id := time.Now(), f.result.Trouble, f.claimed.Envelope.ID
+	k.acquit(ctx)
+	k.lastError = t.Error()
+	held, accused := k.cond.met(f, now, k.opts.Retry)
+	if held {
+		k.log.Warn().Str("event", mail.EventHeld).Str("id", id.String()).Int("attempt", f.claimed.Attempt).
+			Str("reply", t.Reply.String()).Str("class", string(t.Class)).Str("cause", t.Cause).Str("fix", t.Fix).
+			Int64("duration_ms", now.Sub(f.started).Milliseconds()).
+			Msg("the account is in trouble; its mail waits")
+	} else {
+		k.log.Debug().Str("id", id.String()).Str("cause", t.Cause).Time("next_probe", k.cond.probeAt).Msg("probe failed")
+	}
+	if !accused {
+		k.giveBack(ctx, f)
+	}
+}
+
+// acquit gives an accused message back: the trouble is the account's after all.
+func (k *carrier) acquit(ctx context.Context) {
+	if a := k.cond.release(); a != nil {
+		k.giveBack(ctx, *a)
+	}
+}
+
+func (k *carrier) giveBack(ctx context.Context, f finished) {
+	id := f.claimed.Envelope.ID
+	if err := k.opts.Spool.Return(context.WithoutCancel(ctx), id); err != nil {
+		k.log.Error().Str("id", id.String()).Err(err).Msg("cannot give a message back to the spool; it is due again when its claim ends")
+	}
+	k.more = true
+}
+
+// noteOutcome keeps what status shows of the last attempt.
+func (k *carrier) noteOutcome(f finished) {
+	for _, o := range f.result.Outcomes {
+		if o.State == mail.Delivered {
+			k.delivered = time.Now()
+		} else {
+			k.lastError = (&mail.Trouble{Reply: o.Reply, Cause: o.Cause}).Error()
+		}
+	}
+}
+
+// drain waits for the attempts under way.
+func (k *carrier) drain(ctx context.Context) {
+	for len(k.underway) > 0 {
+		k.finish(ctx, <-k.done)
+	}
+	k.acquit(ctx)
+	k.publish(ctx)
+}

@@ -1,0 +1,125 @@
+package courier
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/mailbearer/mailbearer/mail"
+	"github.com/mailbearer/mailbearer/spool"
+	"github.com/rs/zerolog"
+)
+
+// lease is how long a claim lasts. An attempt is cut before that, so that no message is ever claimed twice at once.
+const (
+	lease        = time.Hour
+	attemptLimit = 50 * time.Minute
+)
+
+// Deliverer hands one message to a provider and reports what it said. When ctx ends it gives up unless the end of
+// data has been sent.
+type Deliverer interface {
+	Deliver(ctx context.Context, env *mail.Envelope, open func() (io.ReadCloser, error)) mail.Result
+}
+
+// Pace keeps an account within its provider's limits.
+type Pace interface {
+	// Room says how many messages may be started now, and when to ask again if none may.
+	Room(now time.Time) (n int, next time.Time)
+	// Start counts one message that is being started.
+	Start(now time.Time)
+	// Connections is how many messages may be under way at once.
+	Connections(now time.Time) int
+}
+
+// Sign is what an account's token source shows of itself.
+type Sign struct {
+	State   mail.AccountState
+	Cause   string // why it is held
+	Fix     string
+	Since   time.Time
+	Expires time.Time // of the current token; zero without one
+}
+
+// Account is one upstream account as the courier needs it.
+type Account struct {
+	Name      string
+	Mailbox   string
+	Deliverer Deliverer
+	Pace      Pace
+	Sign      func() Sign // the state of its tokens; may be nil
+	Expires   time.Time   // of its credential, when known
+}
+
+// Options say what a courier works with.
+type Options struct {
+	Spool    spool.Spool
+	Accounts []Account
+	Retry    []time.Duration // delays after attempt 1, 2, …; the last repeats
+	MaxAge   time.Duration   // older messages are given up at the next temporary refusal
+	Log      zerolog.Logger
+}
+
+// Courier carries messages for all accounts.
+type Courier struct {
+	opts     Options
+	carriers map[string]*carrier
+}
+
+// New returns a courier; Run starts it.
+func New(o Options) *Courier {
+	c := &Courier{opts: o, carriers: make(map[string]*carrier)}
+	for _, a := range o.Accounts {
+		c.carriers[a.Name] = newCarrier(a, o)
+	}
+	return c
+}
+
+// Run carries mail until ctx ends and every attempt has come back. To cut attempts that wait for a provider's last
+// word, close their Deliverers.
+func (c *Courier) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, k := range c.carriers {
+		wg.Go(func() { k.run(ctx) })
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			wg.Wait()
+			return
+		case <-c.opts.Spool.Changed():
+			c.wake()
+		}
+	}
+}
+
+func (c *Courier) wake() {
+	for _, k := range c.carriers {
+		signal(k.changed)
+	}
+}
+
+// Probe makes held accounts try again at once: all of them, or the one named.
+func (c *Courier) Probe(account string) {
+	for name, k := range c.carriers {
+		if account == "" || account == name {
+			signal(k.hurry)
+		}
+	}
+}
+
+// Touch says that an account's Sign has changed.
+func (c *Courier) Touch(account string) {
+	if k := c.carriers[account]; k != nil {
+		signal(k.touched)
+	}
+}
+
+// signal puts a token into a one-slot channel.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}

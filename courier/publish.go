@@ -1,0 +1,46 @@
+package courier
+
+import (
+	"context"
+	"time"
+
+	"github.com/mailbearer/mailbearer/mail"
+)
+
+// publishEvery bounds how often mere progress (the last delivery) is written for status to read.
+const publishEvery = time.Second
+
+// publish writes the account's state to the spool when it has changed, and says when to be called again.
+func (k *carrier) publish(ctx context.Context) time.Duration {
+	now := k.state()
+	if now == k.published {
+		return idle
+	}
+	quiet := now
+	quiet.LastDelivered, quiet.LastError = k.published.LastDelivered, k.published.LastError
+	if since := time.Since(k.publishedAt); quiet == k.published && since < publishEvery && ctx.Err() == nil {
+		return publishEvery - since
+	}
+	if err := k.opts.Spool.SetAccount(context.WithoutCancel(ctx), now); err != nil {
+		k.log.Error().Err(err).Msg("cannot write the account's state to the spool")
+		return publishEvery
+	}
+	k.published, k.publishedAt = now, time.Now()
+	return idle
+}
+
+// state puts together what is known of the account. Trouble that mail met says more than the token source's own.
+func (k *carrier) state() mail.Account {
+	a := mail.Account{
+		Name: k.Name, Mailbox: k.Mailbox, State: mail.AccountReady, CredentialExpires: k.Expires,
+		LastDelivered: k.delivered, LastError: k.lastError,
+	}
+	if k.Sign != nil {
+		s := k.Sign()
+		a.State, a.Reason, a.Fix, a.Since, a.TokenExpires = s.State, s.Cause, s.Fix, s.Since, s.Expires
+	}
+	if t := k.cond.trouble; t != nil {
+		a.State, a.Reason, a.Fix, a.Since = mail.AccountHeld, t.Error(), t.Fix, k.cond.since
+	}
+	return a
+}

@@ -1,0 +1,119 @@
+package relay
+
+import (
+	"bytes"
+	"fmt"
+	"net/mail"
+	"net/netip"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+)
+
+// Refusals name what was refused and the key that allows it, since whoever reads them is setting a device up.
+func refuse(code int, e smtp.EnhancedCode, format string, args ...any) *smtp.SMTPError {
+	return reply(code, e, fmt.Sprintf(format, args...))
+}
+
+// mayRelay says whether this client may send at all: signed in, or from an allowed network where that is enough.
+func (s *session) mayRelay() error {
+	p := s.server.policy
+	switch {
+	case p.Security == SecurityStartTLS && !s.secure():
+		return refuse(530, smtp.EnhancedCode{5, 7, 0}, "Must issue a STARTTLS command first (this listener has security = \"starttls\")")
+	case s.user != nil:
+		return nil
+	case p.Auth == AuthRequired:
+		return refuse(530, smtp.EnhancedCode{5, 7, 0}, "Authentication required: set a user name and password on the device (this listener has auth = \"required\")")
+	case !allowed(p.Allow, s.client()):
+		return refuse(550, smtp.EnhancedCode{5, 7, 1}, "%s may not send without signing in: add its address to `allow` of this listener, or give it a [[user]]", s.client())
+	}
+	return nil
+}
+
+// allowed says whether one of the networks holds the address. A unix socket has none; who may open it is decided by
+// its file's permissions.
+func allowed(networks []netip.Prefix, a netip.Addr) bool {
+	if !a.IsValid() {
+		return true
+	}
+	for _, n := range networks {
+		if n.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// senders is the list of addresses that this client may send as, and whether it is everything.
+func (s *session) senders() (m Matcher, all bool) {
+	if s.user != nil {
+		return s.user.Senders, s.user.AnySender
+	}
+	return s.server.policy.Senders, s.server.policy.AnySender
+}
+
+// maySendAs checks one address against the client's senders. The null sender is for reports, which a device does not
+// send: it passes only where everything does.
+func (s *session) maySendAs(address, field string) error {
+	if m, all := s.senders(); all || m.Match(address) {
+		return nil
+	}
+	where := "this listener"
+	if s.user != nil {
+		where = "[[user]] " + s.user.Name
+	}
+	return refuse(550, smtp.EnhancedCode{5, 7, 1}, "<%s> in %s is not allowed: add it to `senders` of %s", address, field, where)
+}
+
+// checkHeader holds every address of every From and Sender field against the client's senders: the envelope alone
+// would let a device write as anybody.
+func (s *session) checkHeader(header []byte) error {
+	if _, all := s.senders(); all {
+		return nil
+	}
+	from := 0
+	for _, f := range fields(header) {
+		if !strings.EqualFold(f.name, "From") && !strings.EqualFold(f.name, "Sender") {
+			continue
+		}
+		if strings.EqualFold(f.name, "From") {
+			if from++; from > 1 {
+				return refuse(550, smtp.EnhancedCode{5, 7, 1}, "the message has two From fields, which is not allowed where `senders` is limited")
+			}
+		}
+		list, err := mail.ParseAddressList(f.body)
+		if err != nil {
+			return refuse(550, smtp.EnhancedCode{5, 7, 1}, "the %s field cannot be read, which is not allowed where `senders` is limited", f.name)
+		}
+		for _, a := range list {
+			if err := s.maySendAs(a.Address, "the "+f.name+" field"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// field is one header field, unfolded.
+type field struct{ name, body string }
+
+// fields takes a header section apart (RFC 5322 §2.2.3). Lines that are no field are passed over, as receivers do.
+func fields(header []byte) []field {
+	var list []field
+	for raw := range bytes.SplitSeq(header, crlf) {
+		line := string(raw)
+		if line == "" {
+			continue
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			if len(list) > 0 {
+				list[len(list)-1].body += line
+			}
+			continue
+		}
+		name, body, _ := strings.Cut(line, ":")
+		list = append(list, field{strings.TrimSpace(name), body})
+	}
+	return list
+}
