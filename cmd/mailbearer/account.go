@@ -1,0 +1,100 @@
+package main
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/mailbearer/mailbearer/config"
+	"github.com/mailbearer/mailbearer/courier"
+	"github.com/mailbearer/mailbearer/mail"
+	"github.com/mailbearer/mailbearer/tokens"
+	"github.com/mailbearer/mailbearer/upstream"
+)
+
+// account joins what one upstream account needs: its tokens, its SMTP connections, its governor.
+type account struct {
+	name, mailbox string
+	expires       time.Time // of its credential, when known
+	tokens        *tokens.Manager
+	smtp          *upstream.SMTP
+	upstream      *upstream.Mailbox
+	touch         func() // tells the courier that the token's state changed
+}
+
+func openAccount(a config.Account, network config.Network, hostname string) (*account, error) {
+	roots, err := rootCAs(a.Endpoints.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	flow, expires, err := openFlow(a, roots, network)
+	if err != nil {
+		return nil, err
+	}
+	acc := &account{name: a.Name, mailbox: a.Mailbox, expires: expires, touch: func() {}}
+	acc.tokens = tokens.New(tokens.Options{
+		Name: a.Name, Flow: flow, API: tokens.APIExchange, Changed: func(tokens.State) { acc.touch() },
+	})
+	acc.smtp = upstream.NewSMTP(upstream.Options{
+		Address: a.Endpoints.SMTP, Mailbox: a.Mailbox, Mechanism: a.Endpoints.SASL, Hostname: hostname, RootCAs: roots,
+		Connections: a.Limits.Connections, DialTimeout: network.DialTimeout, Tokens: acc.tokens,
+	})
+	governor := upstream.NewGovernor(upstream.Limits{
+		Connections: a.Limits.Connections, MessagesPerMinute: a.Limits.MessagesPerMinute,
+	})
+	acc.upstream = upstream.NewMailbox(acc.smtp, governor, time.Now)
+	return acc, nil
+}
+
+// rootCAs is nil, the system's own, without a ca_file.
+func rootCAs(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	return tokens.LoadCAFile(file)
+}
+
+// openFlow translates [account.oauth] into a way to fetch tokens.
+func openFlow(a config.Account, roots *x509.CertPool, network config.Network) (tokens.Flow, time.Time, error) {
+	entra := tokens.Entra{
+		Authority: a.Endpoints.Authority, Tenant: a.OAuth.Tenant, ClientID: a.OAuth.ClientID, Scopes: a.OAuth.Scopes,
+		HTTP: tokens.NewHTTPClient(tokens.HTTPOptions{RootCAs: roots, DialTimeout: network.DialTimeout}),
+	}
+	switch a.OAuth.Flow {
+	case "client-secret":
+		return tokens.ClientSecret(entra, a.OAuth.ClientSecret.Reveal), a.OAuth.ClientSecretExpires, nil
+	case "client-certificate":
+		load := certificateOf(a.OAuth)
+		certs, _, err := load()
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		return tokens.ClientCertificate(entra, load), certs[0].NotAfter, nil
+	}
+	return nil, time.Time{}, fmt.Errorf("oauth.flow %q is not available in this version", a.OAuth.Flow)
+}
+
+// certificateOf returns a function that reads the app's certificate anew each time, so that a new one is picked up.
+func certificateOf(o config.OAuth) func() ([]*x509.Certificate, *rsa.PrivateKey, error) {
+	return func() ([]*x509.Certificate, *rsa.PrivateKey, error) {
+		var password string
+		if !o.CertificatePassword.IsZero() {
+			var err error
+			if password, err = o.CertificatePassword.Reveal(); err != nil {
+				return nil, nil, err
+			}
+		}
+		return tokens.LoadCertificate(o.Certificate, o.CertificateKey, password)
+	}
+}
+
+// sign translates the token's state into the courier's words.
+func (a *account) sign() courier.Sign {
+	s := a.tokens.State()
+	sign := courier.Sign{State: mail.AccountState(s.State), Expires: s.Expires}
+	if s.State == tokens.Held && s.Problem != nil {
+		sign.Cause, sign.Fix, sign.Since = s.Problem.Error(), s.Problem.Fix, s.Since
+	}
+	return sign
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/mailbearer/mailbearer/config"
+	"github.com/mailbearer/mailbearer/courier"
+	"github.com/mailbearer/mailbearer/relay"
+	"github.com/mailbearer/mailbearer/spool"
+	"github.com/mailbearer/mailbearer/spool/sqlite"
+	"github.com/rs/zerolog"
+)
+
+// station is one running mailbearer: every room, joined.
+type station struct {
+	cfg      *config.Config
+	log      zerolog.Logger
+	spool    *sqlite.Spool
+	accounts []*account
+	courier  *courier.Courier
+	relay    *relay.Relay
+}
+
+// openStation opens every room. What it has opened is closed again if a later one cannot be.
+func openStation(ctx context.Context, cfg *config.Config, log zerolog.Logger) (_ *station, err error) {
+	s := &station{cfg: cfg, log: log}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	s.spool, err = sqlite.Open(ctx, sqlite.Options{Dir: cfg.Relay.DataDir, MaxSize: cfg.Spool.MaxSize, Owner: true})
+	if errors.Is(err, spool.ErrLocked) {
+		return nil, fail("%w (%s): stop it first, or give this one a data_dir of its own", err, cfg.Relay.DataDir)
+	}
+	if err != nil {
+		return nil, fail("the spool in %s cannot be opened: %w", cfg.Relay.DataDir, err)
+	}
+	name := cfg.Relay.Hostname
+	if name == "" {
+		name = hostname(ctx)
+	}
+	if err = s.openAccounts(name); err != nil {
+		return nil, err
+	}
+	s.courier = courier.New(s.courierOptions())
+	for _, a := range s.accounts {
+		a.touch = func() { s.courier.Touch(a.name) }
+	}
+	options, err := s.relayOptions(name)
+	if err != nil {
+		return nil, err
+	}
+	if s.relay, err = relay.Open(options); err != nil {
+		return nil, failure{err}
+	}
+	return s, nil
+}
+
+func (s *station) openAccounts(hostname string) error {
+	for _, a := range s.cfg.Accounts {
+		opened, err := openAccount(a, s.cfg.Network, hostname)
+		if err != nil {
+			return fmt.Errorf("account %q: %w", a.Name, err)
+		}
+		s.accounts = append(s.accounts, opened)
+	}
+	return nil
+}
+
+func (s *station) courierOptions() courier.Options {
+	o := courier.Options{Spool: s.spool, Retry: s.cfg.Spool.Retry, MaxAge: s.cfg.Spool.MaxAge, Log: s.log}
+	for _, a := range s.accounts {
+		o.Accounts = append(o.Accounts, courier.Account{
+			Name: a.name, Mailbox: a.mailbox, Deliverer: a.upstream, Pace: a.upstream, Sign: a.sign, Expires: a.expires,
+		})
+	}
+	return o
+}
+
+func (s *station) relayOptions(hostname string) (relay.Options, error) {
+	o := relay.Options{Hostname: hostname, Route: router(s.cfg), Spool: s.spool, Log: s.log}
+	for _, l := range s.cfg.Listeners {
+		t, err := listenerTLS(l, s.cfg.Relay.DataDir, hostname)
+		if err != nil {
+			return o, fmt.Errorf("listener %s: %w", l.Address, err)
+		}
+		o.Listeners = append(o.Listeners, relay.Listener{
+			Address: l.Address, Security: l.Security, Auth: l.Auth, Allow: l.Allow,
+			Senders: l.Senders, AnySender: l.Senders.All(), Recipients: l.Recipients,
+			Account: l.Account, WaitFor: l.WaitFor, WaitTimeout: l.WaitTimeout,
+			MaxMessageSize: l.MaxMessageSize, MaxRecipients: l.MaxRecipients, MaxConnections: l.MaxConnections,
+			MaxConnectionsPerAddress: l.MaxConnectionsPerAddress, IdleTimeout: l.IdleTimeout, TLS: t,
+		})
+	}
+	for _, u := range s.cfg.Users {
+		user := relay.User{
+			Name: u.Name, PasswordHash: u.PasswordHash, Account: u.Account, Senders: u.Senders, AnySender: u.Senders.All(),
+		}
+		if !u.Password.IsZero() {
+			user.Password = u.Password.Reveal
+		}
+		o.Users = append(o.Users, user)
+	}
+	return o, nil
+}
+
+// run works until ctx ends, then closes up within grace: clients first, so that nothing new is accepted; then attempts
+// that have not sent their end of data; then, when grace is over, whatever still waits for a last word.
+func (s *station) run(ctx context.Context) {
+	var work sync.WaitGroup
+	carry, stopCarrying := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopCarrying()
+	work.Go(func() { s.courier.Run(carry) })
+	for _, a := range s.accounts {
+		work.Go(func() { a.tokens.Run(carry) })
+	}
+	s.relay.Serve()
+	s.log.Info().Strs("listeners", s.relay.Addresses()).Int("accounts", len(s.accounts)).Str("version", version()).Msg("mailbearer is ready")
+	<-ctx.Done()
+
+	s.log.Info().Dur("grace", s.cfg.Relay.Grace).Msg("stopping: no new mail is taken")
+	grace, cancel := context.WithTimeout(context.Background(), s.cfg.Relay.Grace)
+	defer cancel()
+	stopCarrying()
+	cut := context.AfterFunc(grace, s.closeUpstreams)
+	s.relay.Close(grace)
+	work.Wait()
+	cut()
+	s.close()
+	s.log.Info().Msg("stopped; what is queued is safe on disk")
+}
+
+func (s *station) closeUpstreams() {
+	for _, a := range s.accounts {
+		a.smtp.Close()
+	}
+}
+
+// close closes what is open, in the order opposite to opening.
+func (s *station) close() {
+	if s.relay != nil {
+		ended, cancel := context.WithDeadline(context.Background(), time.Now())
+		s.relay.Close(ended)
+		cancel()
+	}
+	for _, a := range s.accounts {
+		a.tokens.Close()
+		a.smtp.Close()
+	}
+	if s.spool != nil {
+		if err := s.spool.Close(); err != nil {
+			s.log.Error().Err(err).Msg("the spool did not close cleanly; it repairs itself at the next start")
+		}
+	}
+}
