@@ -67,6 +67,9 @@ func (f free) Room(time.Time) (int, time.Time) { return 1 << 30, time.Time{} }
 func (f free) Start(time.Time)                 {}
 func (f free) Connections(time.Time) int       { return int(f) }
 
+// maxAge is short, since the spool looks for other processes' writes twice a second, in virtual time too.
+const maxAge = time.Hour
+
 // bench is a courier with one account on a real spool, in virtual time.
 type bench struct {
 	t        *testing.T
@@ -84,7 +87,7 @@ func newBench(t *testing.T, p *provider) *bench {
 	}
 	b := &bench{t: t, spool: sp, provider: p}
 	b.courier = New(Options{
-		Spool: sp, Retry: steps, MaxAge: 5 * 24 * time.Hour, Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.Disabled),
+		Spool: sp, Retry: steps, MaxAge: maxAge, Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.Disabled),
 		Accounts: []Account{{Name: "default", Mailbox: "noreply@example.com", Deliverer: p, Pace: free(3)}},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -341,7 +344,7 @@ func TestBlockedAccountNeverFailsMail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		p := &provider{answer: func(_ int, env *mail.Envelope) mail.Result {
-			if time.Since(begin) < 7*24*time.Hour {
+			if time.Since(begin) < 3*maxAge {
 				return mail.Result{Trouble: blocked}
 			}
 			return same(ok, env)
@@ -351,9 +354,9 @@ func TestBlockedAccountNeverFailsMail(t *testing.T) {
 		for range 3 {
 			b.put("x@example.net")
 		}
-		pass(7 * 24 * time.Hour)
-		if n := len(p.attempts()); n > 7*24*4+20 {
-			t.Errorf("%d attempts in a week, want no more than the retry schedule makes", n)
+		pass(3 * maxAge)
+		if n := len(p.attempts()); n > 3*4+10 {
+			t.Errorf("%d attempts in three hours, want no more than the retry schedule makes", n)
 		}
 		pass(16 * time.Minute)
 		delivered, _ := b.spool.List(t.Context(), spool.Filter{State: mail.StateDelivered, Now: time.Now()})
@@ -437,11 +440,11 @@ func TestExpiry(t *testing.T) {
 		b := newBench(t, &provider{answer: func(_ int, env *mail.Envelope) mail.Result { return same(busy, env) }})
 		defer b.stop()
 		id := b.put("x@example.net")
-		pass(5*24*time.Hour - time.Hour)
+		pass(maxAge - 10*time.Minute)
 		if m := b.message(id); m.State == mail.StateFailed {
 			t.Fatal("given up before max_age")
 		}
-		pass(2 * time.Hour)
+		pass(30 * time.Minute)
 		if m := b.message(id); m.State != mail.StateFailed {
 			t.Fatalf("%s after max_age, want failed", m.State)
 		}

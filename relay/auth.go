@@ -20,7 +20,7 @@ const authTries = 3
 // users checks local passwords. They have nothing to do with upstream tokens.
 type users struct {
 	byName map[string]*User
-	decoy  []byte        // a hash for names that do not exist, so that they take as long
+	decoy  func() []byte // a hash for names that do not exist, so that they take as long
 	slots  chan struct{} // bounds the processors that bcrypt may keep busy
 
 	mu       sync.Mutex
@@ -34,7 +34,10 @@ func newUsers(list []User) *users {
 		slots: make(chan struct{}, max(runtime.NumCPU()/2, 1)),
 	}
 	rand.Read(u.key[:])
-	u.decoy, _ = bcrypt.GenerateFromPassword([]byte(rand.Text()), bcrypt.DefaultCost)
+	u.decoy = sync.OnceValue(func() []byte {
+		hash, _ := bcrypt.GenerateFromPassword([]byte(rand.Text()), bcrypt.DefaultCost)
+		return hash
+	})
 	for i := range list {
 		u.byName[strings.ToLower(list[i].Name)] = &list[i]
 	}
@@ -56,9 +59,11 @@ func (u *users) check(name, password string) *User {
 	if user != nil && u.known(user.Name, print) {
 		return user
 	}
-	hash := u.decoy
+	var hash []byte
 	if user != nil {
 		hash = []byte(user.PasswordHash)
+	} else {
+		hash = u.decoy()
 	}
 	u.slots <- struct{}{}
 	err := bcrypt.CompareHashAndPassword(hash, []byte(password))

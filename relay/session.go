@@ -2,13 +2,12 @@ package relay
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/netip"
 	"sync"
 	"time"
-
-	"crypto/tls"
 
 	"github.com/emersion/go-smtp"
 	"github.com/mailbearer/mailbearer/mail"
@@ -218,8 +217,8 @@ func (s *session) dataError(err error, tx *transaction) error {
 	case errors.Is(err, spool.ErrFull):
 		s.log().Error().Str("sender", tx.sender).Msg("the spool is full (max_size of [spool]); mail is refused with 452 until some is delivered or dropped")
 		return refuse(452, smtp.EnhancedCode{4, 3, 1}, "the spool is full; try again later")
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, smtp.ErrDataReset):
-		s.log().Info().Str("sender", tx.sender).Msg("the client went away before the end of data; nothing was taken")
+	case s.conn.broken.Load(), errors.Is(err, smtp.ErrDataReset):
+		s.log().Warn().Str("sender", tx.sender).Msg("the client stalled or went away before the end of data; nothing was taken")
 		return errCut
 	}
 	s.log().Error().Err(err).Str("sender", tx.sender).Msg("a message could not be taken; the client is told to try again")
