@@ -22,8 +22,9 @@ type carrier struct {
 
 	cond      condition
 	underway  map[mail.ID]struct{}
-	more      bool      // more may be due than the last claim took
-	nextDue   time.Time // when waiting mail is due; zero when none waits
+	more      bool              // more may be due than the last claim took
+	nextDue   time.Time         // when waiting mail is due; zero when none waits
+	signed    mail.AccountState // what the token source showed last
 	delivered time.Time
 	lastError string
 
@@ -66,6 +67,7 @@ func (k *carrier) run(ctx context.Context) {
 			k.cond.hurry(time.Now())
 			k.more = true
 		case <-k.touched:
+			k.heed()
 		case <-timer.C:
 			k.more = true
 		}
@@ -113,6 +115,7 @@ func (k *carrier) probe(ctx context.Context, now time.Time) time.Duration {
 	if wait := k.cond.probeAt.Sub(now); wait > 0 {
 		return wait
 	}
+	k.renew()
 	claimed, err := k.claim(ctx, spool.ClaimRequest{Limit: 1, Now: now, Except: k.cond.probed, DueOrNot: true})
 	switch {
 	case err != nil:
@@ -123,6 +126,26 @@ func (k *carrier) probe(ctx context.Context, now time.Time) time.Duration {
 		return k.cond.probeAt.Sub(now)
 	}
 	return idle // its return, or new mail, wakes us
+}
+
+// renew asks for a new token before a probe of an account whose trouble a token can cure. An outage of the mail
+// endpoint is none: the token endpoint is left alone then.
+func (k *carrier) renew() {
+	if k.Renew != nil && (k.cond.trouble.Kind == mail.Refused || k.Sign != nil && k.Sign().State == mail.AccountHeld) {
+		k.Renew()
+	}
+}
+
+// heed makes a probe due at once when the token source has just got well: mail need not wait for the next one.
+func (k *carrier) heed() {
+	if k.Sign == nil {
+		return
+	}
+	state := k.Sign().State
+	if state == mail.AccountReady && k.signed == mail.AccountHeld {
+		k.cond.hurry(time.Now())
+	}
+	k.signed = state
 }
 
 // claim takes messages and starts their attempts.

@@ -49,6 +49,7 @@ type Account struct {
 	Deliverer Deliverer
 	Pace      Pace
 	Sign      func() Sign // the state of its tokens; may be nil
+	Renew     func()      // fetches a new token, unless the provider's Retry-After forbids it; may be nil
 	Expires   time.Time   // of its credential, when known
 }
 

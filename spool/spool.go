@@ -64,7 +64,8 @@ type Spool interface {
 	// it was due before.
 	Return(ctx context.Context, ids ...mail.ID) error
 
-	// NextDue says when the earliest waiting message of an account is due; false when none waits.
+	// NextDue says when the earliest waiting message of an account is due; false when none waits. A claimed message
+	// is due when its lease ends, so that a lost attempt wakes somebody.
 	NextDue(ctx context.Context, account string) (time.Time, bool, error)
 
 	// Get returns one message; ErrNotFound when there is none.

@@ -34,7 +34,7 @@ func openAccount(a config.Account, network config.Network, hostname string) (*ac
 	}
 	acc := &account{name: a.Name, mailbox: a.Mailbox, expires: expires, touch: func() {}}
 	acc.tokens = tokens.New(tokens.Options{
-		Name: a.Name, Flow: flow, API: tokens.APIExchange, Changed: func(tokens.State) { acc.touch() },
+		Name: a.Name, Flow: flow, API: tokens.Exchange, Changed: func(tokens.State) { acc.touch() },
 	})
 	acc.smtp = upstream.NewSMTP(upstream.Options{
 		Address: a.Endpoints.SMTP, Mailbox: a.Mailbox, Mechanism: a.Endpoints.SASL, Hostname: hostname, RootCAs: roots,
@@ -79,7 +79,7 @@ func openFlow(a config.Account, roots *x509.CertPool, network config.Network) (t
 func certificateOf(o config.OAuth) func() ([]*x509.Certificate, *rsa.PrivateKey, error) {
 	return func() ([]*x509.Certificate, *rsa.PrivateKey, error) {
 		var password string
-		if !o.CertificatePassword.IsZero() {
+		if o.CertificatePassword.IsSet() {
 			var err error
 			if password, err = o.CertificatePassword.Reveal(); err != nil {
 				return nil, nil, err

@@ -153,6 +153,11 @@ func firstMessage(ctx context.Context, n *narrator, relay string, fake *fake365.
 	if err != nil {
 		return fmt.Errorf("the message did not arrive within %s: %w", demoTimeout, err)
 	}
+	select {
+	case <-n.delivered: // its line belongs above the verdict
+	case <-ctx.Done():
+		return fmt.Errorf("the courier did not say within %s that the message was delivered", demoTimeout)
+	}
 	return n.judge(sent, arrived[0])
 }
 

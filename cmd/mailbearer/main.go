@@ -7,9 +7,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
+	"github.com/mailbearer/mailbearer/config"
 	"github.com/spf13/cobra"
 )
 
@@ -38,8 +40,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitFine
 	}
-	if text := err.Error(); text != "" {
-		fmt.Fprintln(stderr, "mailbearer: "+text)
+	var mistakes config.Mistakes
+	if errors.As(err, &mistakes) {
+		fmt.Fprintln(stderr, mistakes.Error()) // FILE:LINE: begins each line, for editors that jump there
+	} else {
+		fmt.Fprintln(stderr, "mailbearer: "+err.Error())
 	}
 	var failed failure
 	if errors.As(err, &failed) {
@@ -73,7 +78,7 @@ See it work on this machine, with no account anywhere:  mailbearer demo
 Then run it with your own mailbox:                      mailbearer run --config mailbearer.toml`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          noSuchCommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.PersistentFlags().StringVar(&e.config, "config", os.Getenv("MAILBEARER_CONFIG"),
@@ -85,6 +90,13 @@ Then run it with your own mailbox:                      mailbearer run --config 
 // notYet are commands of the product that this version does not have; saying so beats "unknown command".
 var notYet = strings.Fields("init setup-script authorize certificate check test explain sendmail service")
 
-func init() {
-	cobra.EnableCommandSorting = false
+// noSuchCommand answers for a command that cobra does not find.
+func noSuchCommand(_ *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case slices.Contains(notYet, args[0]):
+		return fmt.Errorf("%q is not in this version: CHANGELOG.md says what is", args[0])
+	}
+	return fmt.Errorf("unknown command %q: mailbearer --help lists them", args[0])
 }

@@ -13,12 +13,23 @@ import (
 
 // narrator tells the demo's story: what the relay logs and what the fake provider sees, as a person wants to read it.
 type narrator struct {
+	delivered chan struct{} // one slot: the courier has said that a message was delivered
+
 	mu    sync.Mutex
 	w     io.Writer
 	start time.Time
 }
 
-func newNarrator(w io.Writer) *narrator { return &narrator{w: w, start: time.Now()} }
+func newNarrator(w io.Writer) *narrator {
+	return &narrator{delivered: make(chan struct{}, 1), w: w, start: time.Now()}
+}
+
+func (n *narrator) noteDelivered() {
+	select {
+	case n.delivered <- struct{}{}:
+	default:
+	}
+}
 
 // say writes one step: when, who, what.
 func (n *narrator) say(who, format string, args ...any) {
@@ -104,6 +115,7 @@ func (n *narrator) relay(l logLine) {
 	case "accepted":
 		n.say("relay", "accepted %s from <%s> to <%s>, %d octets; on disk, synced, in %d ms", l.ID, l.Sender, to, l.Size, l.Duration)
 	case "delivered":
+		defer n.noteDelivered()
 		n.say("courier", "delivered %s in %d ms, attempt %d; the provider said: %s", l.ID, l.Duration, l.Attempt, l.Reply)
 	case "deferred", "failed":
 		n.say("courier", "%s %s for <%s>: %s; the provider said: %s", l.Event, l.ID, to, l.Cause, l.Reply)
@@ -118,13 +130,20 @@ func (n *narrator) relay(l logLine) {
 
 // provider takes what the fake sees.
 func (n *narrator) provider(e fake365.Event) {
-	who := "exchange"
 	switch e.Kind {
-	case fake365.EventToken, fake365.EventTokenRefused:
-		who = "entra"
+	case fake365.EventToken:
+		n.say("entra", "issues an %s", e.Detail)
+	case fake365.EventTokenRefused:
+		n.say("entra", "refuses a token: %s", e.Detail)
+	case fake365.EventConnection:
+		n.say("exchange", "a connection from the relay")
+	case fake365.EventTLS:
+		n.say("exchange", "encrypted by %s", e.Detail)
+	case fake365.EventAuth:
+		n.say("exchange", "signed in: mailbox %s, by %s", e.Mailbox, e.Detail)
 	case fake365.EventMessage:
-		n.say(who, "has the message for %s: from <%s>, authenticated by %s", e.Message.Mailbox, e.Message.Sender, e.Message.Mechanism)
-		return
+		n.say("exchange", "has the message of mailbox %s, from <%s>, %d octets", e.Message.Mailbox, e.Message.Sender, len(e.Message.Data))
+	default:
+		n.say("exchange", "%s: %s", e.Kind, strings.TrimSpace(e.Mailbox+" "+e.Detail))
 	}
-	n.say(who, "%s: %s", e.Kind, strings.TrimSpace(e.Mailbox+" "+e.Detail))
 }

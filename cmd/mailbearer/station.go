@@ -76,7 +76,8 @@ func (s *station) courierOptions() courier.Options {
 	o := courier.Options{Spool: s.spool, Retry: s.cfg.Spool.Retry, MaxAge: s.cfg.Spool.MaxAge, Log: s.log}
 	for _, a := range s.accounts {
 		o.Accounts = append(o.Accounts, courier.Account{
-			Name: a.name, Mailbox: a.mailbox, Deliverer: a.upstream, Pace: a.upstream, Sign: a.sign, Expires: a.expires,
+			Name: a.name, Mailbox: a.mailbox, Deliverer: a.upstream, Pace: a.upstream, Sign: a.sign, Renew: a.tokens.Kick,
+			Expires: a.expires,
 		})
 	}
 	return o
@@ -91,7 +92,7 @@ func (s *station) relayOptions(hostname string) (relay.Options, error) {
 		}
 		o.Listeners = append(o.Listeners, relay.Listener{
 			Address: l.Address, Security: l.Security, Auth: l.Auth, Allow: l.Allow,
-			Senders: l.Senders, AnySender: l.Senders.All(), Recipients: l.Recipients,
+			Senders: l.Senders, AnySender: l.Senders.Any(), Recipients: l.Recipients,
 			Account: l.Account, WaitFor: l.WaitFor, WaitTimeout: l.WaitTimeout,
 			MaxMessageSize: l.MaxMessageSize, MaxRecipients: l.MaxRecipients, MaxConnections: l.MaxConnections,
 			MaxConnectionsPerAddress: l.MaxConnectionsPerAddress, IdleTimeout: l.IdleTimeout, TLS: t,
@@ -99,9 +100,9 @@ func (s *station) relayOptions(hostname string) (relay.Options, error) {
 	}
 	for _, u := range s.cfg.Users {
 		user := relay.User{
-			Name: u.Name, PasswordHash: u.PasswordHash, Account: u.Account, Senders: u.Senders, AnySender: u.Senders.All(),
+			Name: u.Name, PasswordHash: u.PasswordHash, Account: u.Account, Senders: u.Senders, AnySender: u.Senders.Any(),
 		}
-		if !u.Password.IsZero() {
+		if u.Password.IsSet() {
 			user.Password = u.Password.Reveal
 		}
 		o.Users = append(o.Users, user)

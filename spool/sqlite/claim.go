@@ -1,0 +1,160 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mailbearer/mailbearer/mail"
+	"github.com/mailbearer/mailbearer/spool"
+)
+
+// candidate is a message that may be claimed, and since when it was due.
+type candidate struct {
+	row
+	since int64
+}
+
+// Claim implements spool.Spool. A claim whose lease has run out is due again from then on; its attempt counts.
+func (s *Spool) Claim(ctx context.Context, req spool.ClaimRequest) ([]spool.Claimed, error) {
+	if req.Limit <= 0 {
+		return nil, nil
+	}
+	if req.Next == nil {
+		return nil, errors.New("claim: the request has no retry schedule")
+	}
+	var claimed []spool.Claimed
+	err := s.write(ctx, req.Limit*rowOctets, func(t *tx) (err error) {
+		claimed, err = t.claim(req)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim for %s: %w", req.Account, err)
+	}
+	return claimed, nil
+}
+
+func (t *tx) claim(req spool.ClaimRequest) ([]spool.Claimed, error) {
+	found, err := t.candidates(req)
+	if err != nil {
+		return nil, err
+	}
+	claimed := make([]spool.Claimed, 0, len(found))
+	for i := range found {
+		c, err := t.claimOne(&found[i], req)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			claimed = append(claimed, *c)
+		}
+	}
+	return claimed, nil
+}
+
+// candidates reads what may be claimed, one more than asked for if one is to be passed over.
+func (t *tx) candidates(req spool.ClaimRequest) ([]candidate, error) {
+	latest, limit := millis(req.Now), req.Limit
+	if req.DueOrNot {
+		latest = math.MaxInt64
+	}
+	if req.Except != 0 {
+		limit++
+	}
+	rows, err := t.query(sqlDue, req.Account, latest, millis(req.Now), limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found []candidate
+	for rows.Next() {
+		var c candidate
+		if err := rows.Scan(append(c.fields(), &c.since)...); err != nil {
+			return nil, err
+		}
+		found = append(found, c)
+	}
+	return passOver(found, req), rows.Err()
+}
+
+// passOver leaves the exception out if there is another, and cuts to the limit.
+func passOver(found []candidate, req spool.ClaimRequest) []candidate {
+	if len(found) > 1 {
+		found = slices.DeleteFunc(found, func(c candidate) bool { return mail.ID(c.id) == req.Except })
+	}
+	return found[:min(len(found), req.Limit)]
+}
+
+// claimOne writes attempt and next due time. A record that cannot be read is set aside as failed, where an operator
+// sees it; it must not stand in the way of the mail behind it.
+func (t *tx) claimOne(c *candidate, req spool.ClaimRequest) (*spool.Claimed, error) {
+	env, bad := decodeEnvelope(&c.row)
+	if bad != nil {
+		return nil, t.setAside(c, req.Now, bad)
+	}
+	if c.state == stateClaimed {
+		err := t.addEvent(env.ID, mail.Event{Time: req.Now, Event: eventInterrupted, Attempt: c.attempts,
+			Detail: "this attempt was never ended; if the provider had the whole message, it arrives twice"})
+		if err != nil {
+			return nil, err
+		}
+	}
+	attempt := c.attempts + 1
+	next := req.Next(attempt)
+	_, err := t.exec(sqlClaim, c.id, millis(next), c.since, millis(req.Now.Add(req.Lease)))
+	if err != nil {
+		return nil, err
+	}
+	return &spool.Claimed{Envelope: &env, Attempt: attempt, Next: moment(millis(next))}, nil
+}
+
+func (t *tx) setAside(c *candidate, now time.Time, why error) error {
+	if _, err := t.exec(sqlSpoilt, c.id, millis(now), words(why.Error())); err != nil {
+		return err
+	}
+	return t.addEvent(mail.ID(c.id), mail.Event{Time: now, Event: mail.EventFailed, Detail: why.Error()})
+}
+
+// addEvent appends to a message's trace.
+func (t *tx) addEvent(id mail.ID, e mail.Event) error {
+	text, err := encode(e)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(sqlAddEvent, int64(id), millis(e.Time), text)
+	return err
+}
+
+// Return implements spool.Spool. Ids that are not claimed are named in the error; the others are returned all the
+// same.
+func (s *Spool) Return(ctx context.Context, ids ...mail.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	var not []string
+	err := s.write(ctx, len(ids)*rowOctets, func(t *tx) error {
+		not = not[:0]
+		for _, id := range ids {
+			changed, err := t.exec(sqlReturn, int64(id))
+			if err != nil {
+				return err
+			}
+			if changed == 0 {
+				not = append(not, id.String())
+			}
+		}
+		t.after(s.signal)
+		return nil
+	})
+	if err == nil && len(not) > 0 {
+		err = fmt.Errorf("not claimed: %s", strings.Join(not, ", "))
+	}
+	if err != nil {
+		return fmt.Errorf("return: %w", err)
+	}
+	return nil
+}

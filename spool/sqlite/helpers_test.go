@@ -1,0 +1,79 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mailbearer/mailbearer/mail"
+	"github.com/mailbearer/mailbearer/spool"
+)
+
+func owner(t *testing.T, dir string) *Spool {
+	t.Helper()
+	return openTest(t, Options{Dir: dir, Owner: true})
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// begin is a small message to "a" and its text.
+func begin(s *Spool, size int) (*mail.Envelope, spool.Body, error) {
+	env := &mail.Envelope{ID: mail.NewID(time.Now()), Account: "a", Sender: "a@example.com", Received: time.Now(),
+		Recipients: []mail.Recipient{{Address: "b@example.com"}}}
+	b := s.NewBody(env.ID)
+	_, err := io.WriteString(b, strings.Repeat("x", size))
+	return env, b, err
+}
+
+func put(t *testing.T, s *Spool, size int, watch bool) mail.ID {
+	t.Helper()
+	env, b, err := begin(s, size)
+	check(t, err)
+	check(t, s.Put(context.Background(), env, b, watch))
+	return env.ID
+}
+
+func claimAll(t *testing.T, s *Spool, now time.Time) []spool.Claimed {
+	t.Helper()
+	claimed, err := s.Claim(context.Background(), spool.ClaimRequest{Account: "a", Limit: 100, Now: now, Lease: time.Hour,
+		Next: func(int) time.Time { return now.Add(time.Hour) }})
+	check(t, err)
+	return claimed
+}
+
+func settleAs(t *testing.T, s *Spool, id mail.ID, state mail.RecipientState) {
+	t.Helper()
+	check(t, s.Settle(context.Background(), spool.Settlement{ID: id, Now: time.Now(),
+		Outcomes: map[int]mail.Outcome{0: {State: state}}}))
+}
+
+func get(t *testing.T, s *Spool, id mail.ID) spool.Message {
+	t.Helper()
+	m, err := s.Get(context.Background(), id)
+	check(t, err)
+	return m
+}
+
+// raw runs SQL behind the spool's back, as another process would.
+func raw(t *testing.T, dir string, query string, args ...any) {
+	t.Helper()
+	db := connect(dir, "mode=rw")
+	defer db.Close()
+	if _, err := db.Exec(query, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func one[T any](t *testing.T, db *sql.DB, query string, args ...any) (v T) {
+	t.Helper()
+	check(t, db.QueryRow(query, args...).Scan(&v))
+	return v
+}

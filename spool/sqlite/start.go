@@ -1,0 +1,176 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/mailbearer/mailbearer/mail"
+	"github.com/mailbearer/mailbearer/spool"
+)
+
+// eventInterrupted is in the trace of a message whose attempt nobody ended: the relay died, or the claim lapsed. If
+// the end of data had been sent, the message may arrive twice.
+const eventInterrupted = "interrupted"
+
+// A command may hold the lock for a moment while it makes the spool, so the owner tries for a little while.
+const (
+	lockTries = 10
+	lockPause = 50 * time.Millisecond
+)
+
+// takeLock opens and locks the lock file, making directory and file if need be.
+func takeLock(ctx context.Context, dir string) (*os.File, error) {
+	if err := makeDir(dir); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	for try := 1; ; try++ {
+		err = lockFile(f)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, spool.ErrLocked) || try == lockTries {
+			break
+		}
+		if err = pause(ctx, lockPause); err != nil {
+			break
+		}
+	}
+	_ = f.Close()
+	return nil, err
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// schema is the version of the database's schema; 0 before the first migration.
+func (w *writer) schema() (version int, err error) {
+	err = w.queryRow([]any{&version}, sqlUserVersion)
+	return version, err
+}
+
+func tooNew(version int) error {
+	if version > len(migrations) {
+		return fmt.Errorf("the database has schema %d, and this mailbearer knows schemas up to %d: it was written by a newer version; use that one (nothing was changed)", version, len(migrations))
+	}
+	return nil
+}
+
+// migrate brings the schema up to date, one transaction for each step.
+func (w *writer) migrate() error {
+	version, err := w.schema()
+	if err != nil {
+		return err
+	}
+	if err := tooNew(version); err != nil {
+		return err
+	}
+	for ; version < len(migrations); version++ {
+		if err := w.step(version); err != nil {
+			return fmt.Errorf("migrate from schema %d: %w", version, err)
+		}
+	}
+	return nil
+}
+
+func (w *writer) step(from int) error {
+	ctx := context.Background()
+	for _, query := range []string{sqlBegin, migrations[from], fmt.Sprintf("%s = %d", sqlUserVersion, from+1), sqlCommit} {
+		if _, err := w.conn.ExecContext(ctx, query); err != nil {
+			w.rollback()
+			return err
+		}
+	}
+	return nil
+}
+
+// reset makes the queue as if the owner before us had stopped in good order: claims are given back, with the attempt
+// counted and noted, and marks for clients that are gone are taken off.
+func (s *Spool) reset() error {
+	now := s.opt.Clock()
+	o := &op{done: make(chan error, 1), do: func(t *tx) error {
+		if err := t.noteInterrupted(now); err != nil {
+			return err
+		}
+		for _, query := range []string{sqlRelease, sqlClampDue} {
+			if _, err := t.exec(query, millis(now)); err != nil {
+				return err
+			}
+		}
+		for _, query := range []string{sqlUnwatchWaiting, sqlUnwatchHeld, sqlUnwatchFailed} {
+			if _, err := t.exec(query); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+	s.w.run([]*op{o})
+	return <-o.done
+}
+
+func (t *tx) noteInterrupted(now time.Time) error {
+	attempts, err := t.claimedAttempts()
+	if err != nil {
+		return err
+	}
+	for id, attempt := range attempts {
+		err := t.addEvent(id, mail.Event{Time: now, Event: eventInterrupted, Attempt: attempt,
+			Detail: "the relay stopped during this attempt; if the provider had the whole message, it arrives twice"})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) claimedAttempts() (map[mail.ID]int, error) {
+	rows, err := t.query(sqlInterrupted)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	attempts := map[mail.ID]int{}
+	for rows.Next() {
+		var id mail.ID
+		var n int
+		if err := rows.Scan(&id, &n); err != nil {
+			return nil, err
+		}
+		attempts[id] = n
+	}
+	return attempts, rows.Err()
+}
+
+// needsText says whether the text of a message must be kept.
+func (s *Spool) needsText(ctx context.Context, id mail.ID) (bool, error) {
+	var state int
+	err := s.reading.QueryRowContext(ctx, sqlState, int64(id)).Scan(&state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return state != stateDelivered, err
+}
+
+func (w *writer) close() error {
+	var errs []error
+	for _, st := range w.stmts {
+		errs = append(errs, st.Close())
+	}
+	return errors.Join(append(errs, w.conn.Close())...)
+}

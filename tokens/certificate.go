@@ -1,0 +1,186 @@
+package tokens
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"software.sslmate.com/src/go-pkcs12"
+)
+
+const (
+	minRSABits       = 2048
+	maxCredentialLen = 1 << 20 // a certificate file that is larger is something else
+)
+
+// LoadCertificate reads an app's certificate and its RSA key: from a PFX file, from one PEM file with both, or from
+// two PEM files. keyPath and password may be empty. The first certificate returned belongs to the key, the others are
+// its chain. Dates are not checked: `certificate show` must be able to show an expired one. Errors say what to do.
+func LoadCertificate(path, keyPath, password string) ([]*x509.Certificate, *rsa.PrivateKey, error) {
+	data, err := readBounded(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if keyPath != "" {
+		key, err := readBounded(keyPath)
+		if err != nil {
+			return nil, nil, err
+		}
+		data = append(append(data, '\n'), key...)
+	}
+	certs, key, err := ParseCertificate(data, password)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return certs, key, nil
+}
+
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxCredentialLen+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxCredentialLen {
+		return nil, fmt.Errorf("%s is larger than 1 MiB, so it is neither a PFX nor a PEM file with one certificate", path)
+	}
+	return data, nil
+}
+
+// ParseCertificate is LoadCertificate for what is in memory.
+func ParseCertificate(data []byte, password string) ([]*x509.Certificate, *rsa.PrivateKey, error) {
+	var certs []*x509.Certificate
+	var key any
+	var err error
+	if bytes.Contains(data, []byte("-----BEGIN ")) {
+		certs, key, err = parsePEM(data)
+	} else {
+		certs, key, err = parsePFX(data, password)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	rsaKey, err := usableKey(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	certs, err = ownFirst(certs, rsaKey)
+	return certs, rsaKey, err
+}
+
+func parsePEM(data []byte) (certs []*x509.Certificate, key any, err error) {
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			break
+		}
+		if block.Type == "CERTIFICATE" {
+			cert, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, nil, fmt.Errorf("a certificate in it is damaged: %w", err)
+			}
+			certs = append(certs, cert)
+			continue
+		}
+		found, err := parseKeyBlock(block)
+		if err != nil {
+			return nil, nil, err
+		}
+		if found != nil && key != nil {
+			return nil, nil, errors.New("it holds more than one private key; leave only the one of the app's certificate")
+		}
+		if found != nil {
+			key = found
+		}
+	}
+	if len(certs) == 0 {
+		return nil, nil, errors.New("it holds no certificate; put the certificate (-----BEGIN CERTIFICATE-----) there, and the key beside it or in certificate_key")
+	}
+	if key == nil {
+		return nil, nil, errors.New("it holds no private key; name the key's file in certificate_key, or use the PFX file that has both")
+	}
+	return certs, key, nil
+}
+
+// parseKeyBlock returns nil for a block that is no key: files made by openssl have parameters and attributes too.
+func parseKeyBlock(block *pem.Block) (key any, err error) {
+	_, legacy := block.Headers["DEK-Info"]
+	switch {
+	case legacy, block.Type == "ENCRYPTED PRIVATE KEY":
+		return nil, errors.New("its private key is encrypted, which is supported in PFX files only; " +
+			"decrypt it (openssl pkey -in key.pem -out plain.pem) and let only the relay's user read it, or make a PFX: " +
+			"openssl pkcs12 -export -inkey key.pem -in cert.pem -out app.pfx")
+	case block.Type == "PRIVATE KEY":
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case block.Type == "RSA PRIVATE KEY":
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case block.Type == "EC PRIVATE KEY":
+		key, err = x509.ParseECPrivateKey(block.Bytes)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("its private key is damaged: %w", err)
+	}
+	return key, nil
+}
+
+func parsePFX(data []byte, password string) ([]*x509.Certificate, any, error) {
+	key, cert, chain, err := pkcs12.DecodeChain(data, password)
+	if err != nil && password != "" {
+		// A file without a password is no reason to fail because one is configured.
+		if k, c, more, bare := pkcs12.DecodeChain(data, ""); bare == nil {
+			key, cert, chain, err = k, c, more, nil
+		}
+	}
+	if err == nil {
+		return append([]*x509.Certificate{cert}, chain...), key, nil
+	}
+	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
+		if password == "" {
+			return nil, nil, errors.New("it is protected by a password; set certificate_password")
+		}
+		return nil, nil, errors.New("certificate_password is not its password")
+	}
+	if _, public := x509.ParseCertificate(data); public == nil {
+		return nil, nil, errors.New("it is the public half only (.cer); use the PFX or PEM file that was made with it and holds the private key")
+	}
+	return nil, nil, fmt.Errorf("it is neither a PFX nor a PEM file that can be read: %w", err)
+}
+
+// usableKey refuses, in words, the keys that Entra or MSAL would refuse with a number.
+func usableKey(key any) (*rsa.PrivateKey, error) {
+	const remedy = "an app's certificate needs an RSA key of at least 2048 bits; `mailbearer certificate new` makes one"
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		if k.N.BitLen() < minRSABits {
+			return nil, fmt.Errorf("its RSA key has %d bits; %s", k.N.BitLen(), remedy)
+		}
+		return k, nil
+	case *ecdsa.PrivateKey:
+		return nil, fmt.Errorf("its key is an elliptic-curve (ECDSA %s) key; %s", k.Curve.Params().Name, remedy)
+	case ed25519.PrivateKey:
+		return nil, fmt.Errorf("its key is an Ed25519 key; %s", remedy)
+	}
+	return nil, fmt.Errorf("its key is of an unknown kind (%T); %s", key, remedy)
+}
+
+// ownFirst puts the certificate that belongs to key first.
+func ownFirst(certs []*x509.Certificate, key *rsa.PrivateKey) ([]*x509.Certificate, error) {
+	for i, c := range certs {
+		if key.PublicKey.Equal(c.PublicKey) {
+			certs[0], certs[i] = certs[i], certs[0]
+			return certs, nil
+		}
+	}
+	return nil, errors.New("its private key does not belong to its certificate; use the pair that was made together")
+}

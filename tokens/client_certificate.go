@@ -1,0 +1,61 @@
+package tokens
+
+import (
+	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
+
+	"github.com/mailbearer/mailbearer/diagnose"
+)
+
+// ClientCertificate is the flow of an app that signs in with a certificate: a short-lived assertion, signed PS256
+// and marked x5t#S256. credential is called for each fetch (LoadCertificate does it), so that a certificate that was
+// replaced is picked up; the first certificate is the app's own.
+func ClientCertificate(e Entra, credential func() ([]*x509.Certificate, *rsa.PrivateKey, error)) Flow {
+	return clientCertificate{e, credential}
+}
+
+type clientCertificate struct {
+	entra      Entra
+	credential func() ([]*x509.Certificate, *rsa.PrivateKey, error)
+}
+
+// Fetch implements Flow.
+func (f clientCertificate) Fetch(ctx context.Context) (Token, error) {
+	const fix = "1. oauth.certificate must be a PFX or PEM file with an RSA key, certificate_password its password. " +
+		"2. The relay's user must be allowed to read it. 3. `mailbearer certificate new` makes one."
+	certs, key, err := f.credential()
+	if err != nil {
+		return Token{}, misconfigured("The app's certificate cannot be used", fix, err)
+	}
+	cred, err := confidential.NewCredFromCert(certs, key)
+	if err != nil {
+		return Token{}, misconfigured("The app's certificate cannot be used", fix, err)
+	}
+	if p := outOfDate(certs[0], time.Now()); p != nil {
+		return Token{}, p
+	}
+	return f.entra.fetchApp(ctx, cred)
+}
+
+// outOfDate says in words what Entra would refuse with a number.
+func outOfDate(c *x509.Certificate, now time.Time) *diagnose.Problem {
+	day := func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
+	const fix = "1. Check this machine's date and time. 2. Make a new certificate (`mailbearer certificate new`), upload the .cer under " +
+		"App registrations > your app > Certificates & secrets, then put it in place; the relay picks it up."
+	switch {
+	case now.After(c.NotAfter):
+		p := misconfigured("The app's certificate has expired", fix, nil)
+		p.Class, p.Said = diagnose.ClassNeedsAdmin, fmt.Sprintf("valid until %s, now it is %s", day(c.NotAfter), day(now))
+		return p
+	case now.Before(c.NotBefore):
+		p := misconfigured("The app's certificate is not valid yet", fix, nil)
+		p.Said = fmt.Sprintf("valid from %s, now it is %s", day(c.NotBefore), day(now))
+		return p
+	}
+	return nil
+}
