@@ -131,6 +131,10 @@ func (x *exchange) roundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, errNoTLS
 	}
+	req, err := plainScope(req)
+	if err != nil {
+		return nil, err
+	}
 	resp, err := x.next.RoundTrip(req)
 	if err != nil {
 		return nil, err
