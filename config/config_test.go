@@ -139,7 +139,7 @@ max_age = "1d12h"
 name = "second"
 mailbox = "me@gmail.example"
 domains = ["Example.NET"]
-from = "rewrite"
+from = "keep"
 provider = "microsoft365-gcc-high"
 [account.oauth]
 flow = "client-secret"

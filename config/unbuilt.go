@@ -20,6 +20,9 @@ var unbuilt = []struct {
 	{key: "account.oauth.flow", value: is("service-account"), instead: builtFlows},
 	{key: "spool.engine", value: is("postgres"), instead: `use "sqlite"`},
 	{key: "listener.address", value: begins("systemd:"), instead: `write host:port, as in "127.0.0.1:2525"`},
+	{key: "account.from", value: is("rewrite"), instead: `use "keep", and set the devices' sender to the mailbox`},
+	{key: "account.limits.recipients_per_day", value: isNot(int64(10000)), instead: "the provider's own limit holds", warning: true},
+	{key: "aliases", value: notEmpty, instead: "recipients need a domain", warning: true},
 	{key: "listener.proxy_protocol_from", value: notEmpty, instead: "remove it"},
 	{key: "alerts.email", value: always, instead: "nobody is told", warning: true},
 	{key: "alerts.webhook", value: always, instead: "nobody is told", warning: true},
@@ -28,10 +31,10 @@ var unbuilt = []struct {
 
 const builtFlows = `use "client-certificate" or "client-secret"`
 
-func is(value string) func(*node) bool    { return func(n *node) bool { return n.scalar == value } }
-func isNot(value string) func(*node) bool { return func(n *node) bool { return n.scalar != value } }
-func notEmpty(n *node) bool               { return len(n.list) > 0 }
-func always(*node) bool                   { return true }
+func is(value string) func(*node) bool { return func(n *node) bool { return n.scalar == value } }
+func isNot(value any) func(*node) bool { return func(n *node) bool { return n.scalar != value } }
+func notEmpty(n *node) bool            { return len(n.list) > 0 || len(n.table) > 0 }
+func always(*node) bool                { return true }
 
 func begins(prefix string) func(*node) bool {
 	return func(n *node) bool {

@@ -61,6 +61,7 @@ func (k *carrier) run(ctx context.Context) {
 			return
 		case f := <-k.done:
 			k.finish(ctx, f)
+			k.finishReady(ctx)
 		case <-k.changed:
 			k.more = true
 		case <-k.hurry:
@@ -83,15 +84,17 @@ func (k *carrier) turn(ctx context.Context, now time.Time) time.Duration {
 		return k.probe(ctx, now)
 	}
 	room, next := k.Pace.Room(now)
-	// As many again as there are connections wait for one, so that none is idle while an outcome is written down.
-	n := min(room, 2*k.Pace.Connections(now)-len(k.underway))
+	connections := k.Pace.Connections(now)
 	switch {
 	case room == 0:
-		k.dismissLate(ctx, now, next)
-		return time.Until(next)
-	case n <= 0 || !k.more:
+		k.dismissLate(now, next)
+		return next.Sub(now)
+	case len(k.underway) > connections || !k.more:
 		return k.untilDue(now)
 	}
+	// As many again as there are connections wait for one, so that none is idle while the disk is written; and claims
+	// are made for many messages at once, since each is a write.
+	n := min(room, 2*connections-len(k.underway))
 	claimed, err := k.claim(ctx, spool.ClaimRequest{Limit: n, Now: now})
 	if err != nil {
 		return claimAgain
@@ -184,13 +187,9 @@ func (k *carrier) untilDue(now time.Time) time.Duration {
 
 // dismissLate ends the waits of clients whose message cannot be started before they would have left: next is when
 // the first that waits may start.
-func (k *carrier) dismissLate(ctx context.Context, now, next time.Time) {
-	watched := k.opts.Spool.Watched(k.Name)
-	if len(watched) == 0 {
-		return
-	}
+func (k *carrier) dismissLate(now, next time.Time) {
 	if next.Sub(now) > patience {
-		k.opts.Spool.Dismiss(watched...)
+		k.opts.Spool.Dismiss(k.opts.Spool.Watched(k.Name)...)
 	}
 }
 
@@ -211,6 +210,18 @@ func (k *carrier) finish(ctx context.Context, f finished) {
 		k.giveBack(ctx, f)
 	default:
 		k.hold(ctx, f)
+	}
+}
+
+// finishReady takes note of the attempts that have come back meanwhile.
+func (k *carrier) finishReady(ctx context.Context) {
+	for {
+		select {
+		case f := <-k.done:
+			k.finish(ctx, f)
+		default:
+			return
+		}
 	}
 }
 

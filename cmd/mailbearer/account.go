@@ -28,7 +28,11 @@ func openAccount(a config.Account, network config.Network, hostname string) (*ac
 	if err != nil {
 		return nil, err
 	}
-	flow, expires, err := openFlow(a, roots, network)
+	way, err := openWay(network)
+	if err != nil {
+		return nil, err
+	}
+	flow, expires, err := openFlow(a, roots, way)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +42,8 @@ func openAccount(a config.Account, network config.Network, hostname string) (*ac
 	})
 	acc.smtp = upstream.NewSMTP(upstream.Options{
 		Address: a.Endpoints.SMTP, Mailbox: a.Mailbox, Mechanism: a.Endpoints.SASL, Hostname: hostname, RootCAs: roots,
-		Connections: a.Limits.Connections, DialTimeout: network.DialTimeout, Tokens: acc.tokens,
+		Connections: a.Limits.Connections, DialTimeout: network.DialTimeout,
+		Dial: way.dial, Tokens: acc.tokens,
 	})
 	governor := upstream.NewGovernor(upstream.Limits{
 		Connections: a.Limits.Connections, MessagesPerMinute: a.Limits.MessagesPerMinute,
@@ -56,10 +61,10 @@ func rootCAs(file string) (*x509.CertPool, error) {
 }
 
 // openFlow translates [account.oauth] into a way to fetch tokens.
-func openFlow(a config.Account, roots *x509.CertPool, network config.Network) (tokens.Flow, time.Time, error) {
+func openFlow(a config.Account, roots *x509.CertPool, w way) (tokens.Flow, time.Time, error) {
 	entra := tokens.Entra{
 		Authority: a.Endpoints.Authority, Tenant: a.OAuth.Tenant, ClientID: a.OAuth.ClientID, Scopes: a.OAuth.Scopes,
-		HTTP: tokens.NewHTTPClient(tokens.HTTPOptions{RootCAs: roots, DialTimeout: network.DialTimeout}),
+		HTTP: tokens.NewHTTPClient(tokens.HTTPOptions{RootCAs: roots, Proxy: w.http, DialTimeout: w.timeout}),
 	}
 	switch a.OAuth.Flow {
 	case "client-secret":

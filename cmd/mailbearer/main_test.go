@@ -52,7 +52,7 @@ func output(args ...string) (stdout, stderr string, code int) {
 
 // world is a fake Microsoft 365, a configuration, and a relay that is started and killed at will.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	fake   *fake365.Server
 	dir    string
 	config string
@@ -61,7 +61,7 @@ type world struct {
 
 const testMailbox = "noreply@contoso.example"
 
-func newWorld(t *testing.T, o fake365.Options) *world {
+func newWorld(t testing.TB, o fake365.Options) *world {
 	t.Helper()
 	if o.Mailboxes == nil {
 		o.Mailboxes, o.AnyFrom = []string{testMailbox}, true
