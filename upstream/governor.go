@@ -99,19 +99,22 @@ func (g *Governor) Connections(now time.Time) int {
 	return g.connections
 }
 
-// Shrink takes one connection away: another application may use the mailbox, and its connections count too.
-func (g *Governor) Shrink(now time.Time) {
+// Shrink halves the connections: another application may use the mailbox, and its connections count too. They come
+// back one a minute. A message that was under way when it shrank says nothing new.
+func (g *Governor) Shrink(started, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.connections > 1 {
-		g.connections--
+	if started.Before(g.shrunk) {
+		return
 	}
+	g.connections = max(g.connections/2, 1)
 	g.shrunk = now
 }
 
 // Transport hands one message to a provider in one way (SMTP; Graph).
 type Transport interface {
 	Deliver(ctx context.Context, env *mail.Envelope, open func() (io.ReadCloser, error)) mail.Result
+	Resize(connections int)
 }
 
 // Mailbox is one upstream mailbox: its transport under its governor.
@@ -128,9 +131,18 @@ func NewMailbox(t Transport, g *Governor, clock func() time.Time) *Mailbox {
 
 // Deliver hands the message over and lets the governor learn from the answer.
 func (m *Mailbox) Deliver(ctx context.Context, env *mail.Envelope, open func() (io.ReadCloser, error)) mail.Result {
+	started := m.clock()
 	r := m.Transport.Deliver(ctx, env, open)
 	if r.Trouble != nil && r.Trouble.Kind == mail.Throttled {
-		m.Shrink(m.clock())
+		m.Shrink(started, m.clock())
+		m.Resize(m.Governor.Connections(m.clock()))
 	}
 	return r
+}
+
+// Connections is how many messages may be under way at once.
+func (m *Mailbox) Connections(now time.Time) int {
+	n := m.Governor.Connections(now)
+	m.Resize(n)
+	return n
 }

@@ -86,7 +86,7 @@ func TestConnectionsComeBack(t *testing.T) {
 	t.Parallel()
 	g := NewGovernor(Limits{Connections: 3})
 	for range 5 {
-		g.Shrink(t0)
+		g.Shrink(t0, t0)
 	}
 	for _, c := range []struct {
 		after time.Duration
@@ -95,5 +95,16 @@ func TestConnectionsComeBack(t *testing.T) {
 		if n := g.Connections(t0.Add(c.after)); n != c.want {
 			t.Errorf("after %v %d connections, want %d", c.after, n, c.want)
 		}
+	}
+}
+
+func TestShrinksOnceForWhatWasUnderWay(t *testing.T) {
+	t.Parallel()
+	g := NewGovernor(Limits{Connections: 16})
+	for i := range 16 { // all sixteen are refused within a second
+		g.Shrink(t0.Add(-time.Second), t0.Add(time.Duration(i)*time.Millisecond))
+	}
+	if n := g.Connections(t0.Add(time.Second)); n != 8 {
+		t.Errorf("%d connections after one wave of refusals, want 8", n)
 	}
 }

@@ -69,7 +69,13 @@ func (p *pool) wait(ctx context.Context, turn chan *conn) (*conn, error) {
 func (p *pool) give(c *conn, idle time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if c != nil && p.places > p.limit {
+		c.cut() // the limit has shrunk
+		c = nil
+	}
 	switch {
+	case p.places > p.limit:
+		p.places--
 	case len(p.waiting) > 0:
 		p.waiting[0] <- c
 		p.waiting = p.waiting[1:]
@@ -104,6 +110,23 @@ func (p *pool) watch(c *conn) {
 	}
 	c.cut()
 	p.give(nil, 0)
+}
+
+// resize changes how many connections there may be. Idle ones beyond it are ended at once, since the provider counts
+// them; busy ones when they are given back. Places that become free are handed to who waits.
+func (p *pool) resize(limit int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.limit = limit
+	for _, c := range p.idle[:max(min(len(p.idle), p.places-limit), 0)] {
+		c.unhook() // its watcher says QUIT
+		c.disturb()
+	}
+	for len(p.waiting) > 0 && p.places < p.limit {
+		p.places++
+		p.waiting[0] <- nil
+		p.waiting = p.waiting[1:]
+	}
 }
 
 // close ends what waits, idle connections politely.

@@ -167,6 +167,9 @@ func stopped(ctx context.Context) *mail.Trouble {
 	return &mail.Trouble{Kind: mail.Stopped, Class: mail.ClassTransient, Cause: "the attempt was stopped before the message was handed over"}
 }
 
+// Resize changes how many connections there may be at once: fewer, when the provider says that there are too many.
+func (s *SMTP) Resize(connections int) { s.pool.resize(connections) }
+
 // Close says QUIT on idle connections, cuts busy ones, and returns when its goroutines have ended.
 func (s *SMTP) Close() error {
 	s.pool.close()
