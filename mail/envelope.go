@@ -16,7 +16,23 @@ type Envelope struct {
 	SMTPUTF8   bool        `json:"smtputf8,omitempty"`    // an address needs RFC 6531
 	Return     string      `json:"return,omitempty"`      // DSN RET: FULL or HDRS (RFC 3461 §4.3)
 	EnvelopeID string      `json:"envelope_id,omitempty"` // DSN ENVID, as the client wrote it in xtext (RFC 3461 §4.4)
+
+	// About and Kind are set on what we write ourselves: a report about another message, or an alert. Nothing is
+	// ever reported about those.
+	About ID   `json:"about,omitzero"`
+	Kind  Kind `json:"kind,omitempty"`
 }
+
+// Kind says what a message is that we wrote ourselves.
+type Kind string
+
+// The kinds of messages. The zero value is mail that a client handed to us.
+const (
+	KindFailure Kind = "failure" // RFC 3464 report: a recipient failed
+	KindDelay   Kind = "delay"   // RFC 3464 report: not delivered yet
+	KindSuccess Kind = "success" // RFC 3464 report: handed on, as asked for
+	KindAlert   Kind = "alert"   // for the operators of this relay
+)
 
 // Client says where a message came from.
 type Client struct {
