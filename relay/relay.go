@@ -156,7 +156,7 @@ func (r *Relay) newServer(l *Listener, inner net.Listener) *server {
 	s.smtp.MaxRecipients = l.MaxRecipients
 	s.smtp.MaxMessageBytes = l.MaxMessageSize + 1 // the library refuses a message of just its limit
 	s.smtp.MaxLineLength = maxLine
-	s.smtp.EnableSMTPUTF8 = true
+	s.smtp.EnableSMTPUTF8, s.smtp.EnableDSN = true, true
 	s.smtp.AllowInsecureAuth = l.Security == SecurityNone
 	s.smtp.ErrorLog = log.New(libraryLog{r.opts.Log}, "", 0)
 	if l.Security == SecurityStartTLS {

@@ -36,6 +36,8 @@ type transaction struct {
 	sender     string
 	recipients []mail.Recipient
 	utf8       bool
+
+	ret, envelopeID string // DSN RET and ENVID (RFC 3461)
 }
 
 func (r *Relay) newSession(s *server, c *smtp.Conn) *session {
@@ -102,12 +104,12 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 	if err := s.maySendAs(sender, "MAIL FROM"); err != nil {
 		return s.refused(err, from)
 	}
-	s.set(&transaction{sender: sender, utf8: opts.UTF8})
+	s.set(&transaction{sender: sender, utf8: opts.UTF8, ret: string(opts.Return), envelopeID: xtext(opts.EnvelopeID)})
 	return nil
 }
 
 // Rcpt adds a recipient.
-func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+func (s *session) Rcpt(to string, opts *smtp.RcptOptions) error {
 	tx := s.current()
 	if s.conn.broken.Load() || tx == nil {
 		return errCut
@@ -119,7 +121,9 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if !s.server.policy.Recipients.Match(address) {
 		return s.refused(refuse(550, smtp.EnhancedCode{5, 7, 1}, "<%s> is not allowed: add it to `recipients` of this listener", address), tx.sender)
 	}
-	tx.recipients = append(tx.recipients, mail.Recipient{Address: address, State: mail.Pending})
+	recipient := mail.Recipient{Address: address, State: mail.Pending}
+	dsnRecipient(&recipient, opts)
+	tx.recipients = append(tx.recipients, recipient)
 	return nil
 }
 
@@ -158,6 +162,7 @@ func (s *session) Data(r io.Reader) error {
 func (s *session) envelope(tx *transaction, now time.Time) *mail.Envelope {
 	env := &mail.Envelope{
 		ID: mail.NewID(now), Sender: tx.sender, Recipients: tx.recipients, Received: now, SMTPUTF8: tx.utf8,
+		Return: tx.ret, EnvelopeID: tx.envelopeID,
 		Client: mail.Client{
 			Address: s.conn.RemoteAddr().String(), Name: s.smtp.Hostname(), TLS: s.tlsName(), Listener: s.server.policy.Address,
 		},
