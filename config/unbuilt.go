@@ -22,10 +22,8 @@ var unbuilt = []struct {
 	{key: "listener.address", value: begins("systemd:"), instead: `write host:port, as in "127.0.0.1:2525"`},
 	{key: "account.from", value: is("rewrite"), instead: `use "keep", and set the devices' sender to the mailbox`},
 	{key: "account.limits.recipients_per_day", value: isNot(int64(10000)), instead: "the provider's own limit holds", warning: true},
-	{key: "aliases", value: notEmpty, instead: "recipients need a domain", warning: true},
+	{key: "aliases", value: notEmpty, instead: "sendmail has them, and recipients by SMTP need a domain", warning: true},
 	{key: "listener.proxy_protocol_from", value: notEmpty, instead: "remove it"},
-	{key: "alerts.email", value: always, instead: "nobody is told", warning: true},
-	{key: "alerts.webhook", value: always, instead: "nobody is told", warning: true},
 	{key: "console.address", value: isNot("off"), instead: "there is no console", warning: true},
 }
 

@@ -2,6 +2,7 @@ package courier
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -13,6 +14,10 @@ import (
 // attempt hands one claimed message to the provider and writes down what it said, then reports to the carrier.
 func (k *carrier) attempt(ctx context.Context, m spool.Claimed) {
 	f := finished{claimed: m, started: time.Now()}
+	if f.moot = k.moot(ctx, m.Envelope); f.moot {
+		k.done <- f
+		return
+	}
 	limited, cancel := context.WithTimeout(ctx, attemptLimit)
 	defer cancel()
 	f.result = k.Deliverer.Deliver(limited, m.Envelope, func() (io.ReadCloser, error) {
@@ -33,7 +38,8 @@ const settleFor = 5 * time.Second
 // settle writes an outcome down. While the disk refuses, it tries again: until it is written the message stays
 // claimed, and so is not sent a second time. Only the end of the process can then make it arrive twice.
 func (k *carrier) settle(ctx context.Context, f finished) {
-	s := settlement(f.claimed, f.result, f.started, time.Now(), k.opts.MaxAge)
+	now := time.Now()
+	s := settlement(f.claimed, f.result, f.started, now, k.age(ctx, f.claimed, now), k.opts.MaxAge)
 	var stopping <-chan time.Time
 	for {
 		err := k.opts.Spool.Settle(context.WithoutCancel(ctx), s)
@@ -52,6 +58,43 @@ func (k *carrier) settle(ctx context.Context, f finished) {
 		}
 	}
 	k.report(f, s)
+	for _, o := range s.Outcomes {
+		if o.State == mail.Failed {
+			k.failed()
+			break
+		}
+	}
+}
+
+// age is how long a message has been tried: the time in which its account was held does not count.
+func (k *carrier) age(ctx context.Context, m spool.Claimed, now time.Time) time.Duration {
+	age := now.Sub(m.Since)
+	if age <= k.opts.MaxAge {
+		return age
+	}
+	held, err := k.opts.Spool.HeldSince(context.WithoutCancel(ctx), k.Name, m.Since)
+	if err != nil {
+		return 0 // not known: nothing is given up for that
+	}
+	return age - held
+}
+
+// warningWaits is how long a delay warning lets other mail go first: after an outage, the message it warns of is about
+// to be delivered too.
+const warningWaits = 10 * time.Second
+
+// moot says whether a delay warning has nothing to warn of any more.
+func (k *carrier) moot(ctx context.Context, env *mail.Envelope) bool {
+	if env.Kind != mail.KindDelay {
+		return false
+	}
+	select {
+	case <-time.After(warningWaits):
+	case <-ctx.Done():
+		return false
+	}
+	about, err := k.opts.Spool.Get(ctx, env.About)
+	return errors.Is(err, spool.ErrNotFound) || err == nil && len(about.Envelope.Unsettled()) == 0
 }
 
 // report logs an outcome: one line for each row of the trace.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mailbearer/mailbearer/mail"
+	"github.com/mailbearer/mailbearer/report"
 	"github.com/mailbearer/mailbearer/spool"
 	"github.com/rs/zerolog"
 )
@@ -19,6 +20,7 @@ type carrier struct {
 	hurry   chan struct{} // probe at once
 	touched chan struct{} // the token source has changed
 	done    chan finished // attempts that came back
+	failed  func()        // somebody may have to be told
 
 	cond      condition
 	underway  map[mail.ID]struct{}
@@ -37,10 +39,12 @@ type finished struct {
 	claimed spool.Claimed
 	started time.Time
 	result  mail.Result
+	moot    bool // not sent: a warning about a message that has been settled meanwhile
 }
 
-func newCarrier(a Account, o Options) *carrier {
+func newCarrier(a Account, o Options, failed func()) *carrier {
 	return &carrier{
+		failed:  failed,
 		Account: a, opts: o, log: o.Log.With().Str("account", a.Name).Logger(),
 		changed: make(chan struct{}, 1), hurry: make(chan struct{}, 1), touched: make(chan struct{}, 1),
 		done: make(chan finished), underway: make(map[mail.ID]struct{}), more: true,
@@ -99,6 +103,7 @@ func (k *carrier) turn(ctx context.Context, now time.Time) time.Duration {
 	if err != nil {
 		return claimAgain
 	}
+	k.start(ctx, claimed)
 	k.more = len(claimed) == n
 	if !k.more {
 		k.findDue(ctx)
@@ -120,6 +125,11 @@ func (k *carrier) probe(ctx context.Context, now time.Time) time.Duration {
 	}
 	k.renew()
 	claimed, err := k.claim(ctx, spool.ClaimRequest{Limit: 1, Now: now, Except: k.cond.probed, DueOrNot: true})
+	if err == nil && len(claimed) == 1 && claimed[0].Envelope.Kind == mail.KindDelay {
+		k.giveBack(ctx, finished{claimed: claimed[0]}) // a warning is no probe if there is other mail
+		claimed, err = k.claim(ctx, spool.ClaimRequest{Limit: 1, Now: now, Except: claimed[0].Envelope.ID, DueOrNot: true})
+	}
+	k.start(ctx, claimed)
 	switch {
 	case err != nil:
 		return claimAgain
@@ -151,23 +161,24 @@ func (k *carrier) heed() {
 	k.signed = state
 }
 
-// claim takes messages and starts their attempts.
+// claim takes messages from the spool.
 func (k *carrier) claim(ctx context.Context, req spool.ClaimRequest) ([]spool.Claimed, error) {
 	req.Account, req.Lease = k.Name, lease
 	req.Next = func(attempt int) time.Time { return req.Now.Add(jittered(k.opts.Retry, attempt)) }
 	claimed, err := k.opts.Spool.Claim(ctx, req)
-	if err != nil {
-		if ctx.Err() == nil {
-			k.log.Error().Err(err).Msg("cannot claim mail from the spool; trying again in a second")
-		}
-		return nil, err
+	if err != nil && ctx.Err() == nil {
+		k.log.Error().Err(err).Msg("cannot claim mail from the spool; trying again in a second")
 	}
+	return claimed, err
+}
+
+// start attempts what has been claimed.
+func (k *carrier) start(ctx context.Context, claimed []spool.Claimed) {
 	for _, m := range claimed {
-		k.Pace.Start(req.Now)
+		k.Pace.Start(time.Now())
 		k.underway[m.Envelope.ID] = struct{}{}
 		go k.attempt(ctx, m)
 	}
-	return claimed, nil
 }
 
 // findDue looks up when mail that waits is due next.
@@ -201,6 +212,8 @@ const patience = 20 * time.Second
 func (k *carrier) finish(ctx context.Context, f finished) {
 	delete(k.underway, f.claimed.Envelope.ID)
 	switch t := f.result.Trouble; {
+	case f.moot:
+		k.withdraw(ctx, f)
 	case t == nil:
 		k.noteOutcome(f)
 		if k.cond.passed(f) {
@@ -229,6 +242,7 @@ func (k *carrier) finishReady(ctx context.Context) {
 func (k *carrier) well(ctx context.Context, f finished) {
 	k.log.Info().Str("id", f.claimed.Envelope.ID.String()).Msg("the account is well again; its mail flows")
 	k.more = true
+	k.opts.Alert(report.Alert{Kind: report.AlertWell, Account: k.Name, Title: "The account " + k.Name + " can send again"})
 	if a := k.cond.release(); a != nil {
 		a.result = judged(a.result.Trouble, len(a.claimed.Envelope.Unsettled()))
 		k.settle(ctx, *a)
@@ -248,12 +262,24 @@ func (k *carrier) hold(ctx context.Context, f finished) {
 			Str("reply", t.Reply.String()).Str("class", string(t.Class)).Str("cause", t.Cause).Str("fix", t.Fix).
 			Int64("duration_ms", now.Sub(f.started).Milliseconds()).
 			Msg("the account is in trouble; its mail waits")
+		k.opts.Alert(heldAlert(k.Name, k.Mailbox, t))
 	} else {
 		k.log.Debug().Str("id", id.String()).Str("cause", t.Cause).Time("next_probe", k.cond.probeAt).Msg("probe failed")
 	}
 	if !accused {
 		k.giveBack(ctx, f)
 	}
+}
+
+// withdraw takes a warning back that has nothing to warn of any more.
+func (k *carrier) withdraw(ctx context.Context, f finished) {
+	k.giveBack(ctx, f)
+	id := f.claimed.Envelope.ID
+	if err := k.opts.Spool.Drop(context.WithoutCancel(ctx), id); err != nil {
+		k.log.Error().Str("id", id.String()).Err(err).Msg("a delay warning that is not needed any more could not be withdrawn")
+		return
+	}
+	k.log.Info().Str("id", id.String()).Msg("a delay warning was withdrawn: its message has been settled")
 }
 
 // acquit gives an accused message back: the trouble is the account's after all.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mailbearer/mailbearer/mail"
+	"github.com/mailbearer/mailbearer/report"
 	"github.com/mailbearer/mailbearer/spool"
 	"github.com/rs/zerolog"
 )
@@ -60,19 +61,30 @@ type Options struct {
 	Retry    []time.Duration // delays after attempt 1, 2, …; the last repeats
 	MaxAge   time.Duration   // older messages are given up at the next temporary refusal
 	Log      zerolog.Logger
+
+	HistoryRetention time.Duration // how long what was delivered stays in the history
+	FailedRetention  time.Duration // how long what failed is kept
+
+	Hostname  string                    // of this relay, in reports
+	MayReport func(*mail.Envelope) bool // whether a message's sender is one of ours; reports never go to strangers
+	Alert     func(report.Alert)        // tells the operators; may be nil, must not block
 }
 
 // Courier carries messages for all accounts.
 type Courier struct {
 	opts     Options
 	carriers map[string]*carrier
+	teller   *teller
 }
 
 // New returns a courier; Run starts it.
 func New(o Options) *Courier {
-	c := &Courier{opts: o, carriers: make(map[string]*carrier)}
+	if o.Alert == nil {
+		o.Alert = func(report.Alert) {}
+	}
+	c := &Courier{opts: o, carriers: make(map[string]*carrier), teller: newTeller(o)}
 	for _, a := range o.Accounts {
-		c.carriers[a.Name] = newCarrier(a, o)
+		c.carriers[a.Name] = newCarrier(a, o, func() { signal(c.teller.wake) })
 	}
 	return c
 }
@@ -84,6 +96,8 @@ func (c *Courier) Run(ctx context.Context) {
 	for _, k := range c.carriers {
 		wg.Go(func() { k.run(ctx) })
 	}
+	wg.Go(func() { c.teller.run(ctx) })
+	wg.Go(func() { c.tidy(ctx) })
 	for {
 		select {
 		case <-ctx.Done():

@@ -79,17 +79,22 @@ type bench struct {
 	stop     func()
 }
 
-func newBench(t *testing.T, p *provider) *bench {
+func newBench(t *testing.T, p *provider, change ...func(*Options)) *bench {
 	t.Helper()
 	sp, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Owner: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, spool: sp, provider: p}
-	b.courier = New(Options{
+	o := Options{
 		Spool: sp, Retry: steps, MaxAge: maxAge, Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.Disabled),
-		Accounts: []Account{{Name: "default", Mailbox: "noreply@example.com", Deliverer: p, Pace: free(3)}},
-	})
+		Accounts:         []Account{{Name: "default", Mailbox: "noreply@example.com", Deliverer: p, Pace: free(3)}},
+		HistoryRetention: 1000 * time.Hour, FailedRetention: 1000 * time.Hour, Hostname: "relay.example.com",
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	b.courier = New(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { b.courier.Run(ctx) })

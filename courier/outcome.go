@@ -14,17 +14,21 @@ import (
 //	judged, refused         failed
 //	judged, temporary       deferred to the time that Claim wrote; failed once older than max_age
 //	no answer after the end deferred the same way, marked "in doubt"
-func settlement(m spool.Claimed, r mail.Result, started, now time.Time, maxAge time.Duration) spool.Settlement {
+//
+// age is the message's, without the time in which its account was held.
+func settlement(m spool.Claimed, r mail.Result, started, now time.Time, age, maxAge time.Duration) spool.Settlement {
 	s := spool.Settlement{ID: m.Envelope.ID, Now: now, Outcomes: make(map[int]mail.Outcome)}
-	old := now.Sub(m.Envelope.Received) > maxAge
 	for i, index := range m.Envelope.Unsettled() {
 		o := r.Outcomes[i]
-		if o.State == mail.Deferred && old {
+		if o.State == mail.Deferred && age > maxAge {
 			o = expired(o, maxAge)
 		}
 		s.Outcomes[index] = o
 	}
 	s.Events = events(m, r, s.Outcomes, started, now)
+	for i := range s.Events {
+		s.Events[i].Expired = s.Events[i].Event == mail.EventFailed && age > maxAge && !mail.ParseReply(s.Events[i].Reply).Permanent()
+	}
 	return s
 }
 
@@ -71,7 +75,7 @@ func event(m spool.Claimed, r mail.Result, o mail.Outcome, address string, start
 	e := mail.Event{
 		Time: now, Event: string(o.State), Attempt: m.Attempt, Recipient: address, Connection: r.Connection,
 		Reply: o.Reply.String(), Class: o.Class, Cause: o.Cause, Fix: o.Fix,
-		DurationMS: now.Sub(started).Milliseconds(),
+		DurationMS: now.Sub(started).Milliseconds(), Reports: r.Reports,
 	}
 	if r.InDoubt {
 		e.Detail = "in doubt: the end of data was sent and no answer came, so this message may arrive twice"

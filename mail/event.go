@@ -16,6 +16,8 @@ type Event struct {
 	DurationMS int64     `json:"duration_ms,omitempty"`
 	Client     *Client   `json:"client,omitempty"` // of the accepted event only
 	Detail     string    `json:"detail,omitempty"`
+	Reports    bool      `json:"reports,omitempty"` // the provider took the DSN parameters over
+	Expired    bool      `json:"expired,omitempty"` // failed because it was too old, not because it was refused
 }
 
 // The words for what happens to a message, in the log and in its trace; they stand for nothing else.

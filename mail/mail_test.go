@@ -76,5 +76,8 @@ func TestReply(t *testing.T) {
 		if c.r.String() != c.text || c.r.Permanent() != c.permanent {
 			t.Errorf("%+v: %q, permanent %v", c.r, c.r.String(), c.r.Permanent())
 		}
+		if got := ParseReply(c.text); c.r.Code < 600 && got != c.r {
+			t.Errorf("%q reads as %+v, want %+v", c.text, got, c.r)
+		}
 	}
 }

@@ -19,6 +19,7 @@ type Result struct {
 	Outcomes   []Outcome
 	Trouble    *Trouble
 	InDoubt    bool   // the end of data was sent and no answer came: it may arrive twice
+	Reports    bool   // the provider took the DSN parameters over, so that reporting success is its to do
 	Connection string // which connection carried it, for the trace
 }
 

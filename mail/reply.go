@@ -2,6 +2,7 @@ package mail
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -18,6 +19,34 @@ func (r Reply) String() string {
 		return r.Text
 	}
 	return strings.TrimRight(fmt.Sprintf("%d %s", r.Code, strings.TrimLeft(r.Enhanced+" "+r.Text, " ")), " ")
+}
+
+// ParseReply reads what String wrote. A text without a code is a reply without one.
+func ParseReply(s string) Reply {
+	code, rest, _ := strings.Cut(s, " ")
+	n, err := strconv.Atoi(code)
+	if err != nil || len(code) != 3 || n < 200 || n > 599 {
+		return Reply{Text: s}
+	}
+	r := Reply{Code: n, Text: rest}
+	if e, text, _ := strings.Cut(rest, " "); isEnhanced(e) {
+		r.Enhanced, r.Text = e, text
+	}
+	return r
+}
+
+// isEnhanced says whether a word is a status code of RFC 3463: class, subject and detail.
+func isEnhanced(s string) bool {
+	parts := strings.Split(s, ".")
+	if len(parts) != 3 || parts[0] != "2" && parts[0] != "4" && parts[0] != "5" {
+		return false
+	}
+	for _, p := range parts[1:] {
+		if n, err := strconv.Atoi(p); err != nil || n < 0 || len(p) > 3 {
+			return false
+		}
+	}
+	return true
 }
 
 // Positive says whether the server agreed.

@@ -10,9 +10,12 @@
 //  4. Claim gives the courier what is due, the attempt and the next due time already on disk;
 //  5. Open reads the text, from its beginning, as often as it is asked;
 //  6. Settle writes what became of each recipient; Return gives a claim back as if it had not been made;
-//  7. Wait tells the waiting client's session how it ended, or takes the mark off.
+//  7. Wait tells the waiting client's session how it ended, or takes the mark off;
+//  8. Unreported, Unconfirmed and Late say what somebody still has to be told; Put of a report is what ends that;
+//  9. an operator may Hold, Release, Retry and Drop; Purge forgets what has been settled for long enough.
 //
-// What it never does: decide what a reply means, talk to a network, or forget a message that nobody settled.
+// What it never does: decide what a reply means, talk to a network, or forget a message that nobody
+// settled (but for an operator's Drop).
 // relay and courier meet here and nowhere else. The engines are spool/sqlite and, later, spool/postgres;
 // spool/spooltest holds the contract both must pass.
 package spool

@@ -2,7 +2,6 @@ package spool
 
 import (
 	"context"
-	"errors"
 	"io"
 	"time"
 
@@ -13,13 +12,6 @@ import (
 // goes to a place of its own as it arrives. Measured: above it a file is faster than a row.
 const InlineLimit = 128 << 10
 
-// Errors that callers act on.
-var (
-	ErrNotFound = errors.New("no message with this id is in the spool")
-	ErrFull     = errors.New("the spool has reached its max_size")
-	ErrLocked   = errors.New("another mailbearer is running on this data directory")
-)
-
 // Spool is a durable queue of messages. All methods may be called from many goroutines at once.
 type Spool interface {
 	// NewBody begins the text of message id. It touches the disk only once the text outgrows InlineLimit.
@@ -27,7 +19,14 @@ type Spool interface {
 
 	// Put makes the message durable: when it returns nil, envelope and text survive a power cut. The message is
 	// due at once. If watch is true the message is marked watched until Wait ends, and Wait must be called. Put
-	// takes the body over, whether it succeeds or not. ErrFull says that max_size would be exceeded.
+	// takes the body over, whether it succeeds or not. ErrFull says that max_size would be exceeded, ErrDiskFull
+	// that the disk has no room; then nothing of the message is left.
+	//
+	// A report (About and Kind are set) marks the message it is about in the same transaction: a failure or success
+	// report as Reported does, a delay warning as Warned does. So a report is made exactly once, whatever crashes.
+	// If there is nothing to tell, or no longer, Put stores nothing: ErrAlreadyReported when it was told before,
+	// ErrNotDue when a failure or success is to be told before the message is settled, or a delay after; ErrNotFound
+	// when there is no such message any more.
 	Put(ctx context.Context, env *mail.Envelope, body Body, watch bool) error
 
 	// Wait blocks until the watched message is settled for the first time, deferred included, and returns the
@@ -53,7 +52,8 @@ type Spool interface {
 	// message's attempt count and next due time are durable.
 	Claim(ctx context.Context, req ClaimRequest) ([]Claimed, error)
 
-	// Open reads the text of a message from its beginning. The caller closes it.
+	// Open reads the text of a message from its beginning. The caller closes it. ErrTextMissing when it is gone
+	// though it is needed: such a message becomes failed by its next Settle or Claim, with the cause in its trace.
 	Open(ctx context.Context, id mail.ID) (io.ReadCloser, error)
 
 	// Settle makes the outcomes of an attempt durable, per recipient, and releases the claim. When no recipient
@@ -71,6 +71,49 @@ type Spool interface {
 	// Get returns one message; ErrNotFound when there is none.
 	Get(ctx context.Context, id mail.ID) (Message, error)
 
+	// Hold sets a message that waits aside until Release. ErrBusy while it is being sent. To hold what is held
+	// does nothing; what is settled cannot be held. A client that waits for the message waits no longer.
+	Hold(ctx context.Context, id mail.ID) error
+
+	// Release makes a held message due at once. Its age for max_age starts anew.
+	Release(ctx context.Context, id mail.ID) error
+
+	// Retry makes a waiting or failed message due at once. Its failed recipients are pending again, its delivered
+	// ones stay delivered; if some fail again, that is reported again. Attempts go on counting, so that its trace
+	// stays unambiguous, but its age for max_age starts anew: Claimed.Since is now. ErrBusy while it is being sent,
+	// or while the client that waits for it is told that it was refused; a held message must be released instead.
+	Retry(ctx context.Context, id mail.ID) error
+
+	// Drop removes a message, its text and its trace, whatever its state; nobody is told. ErrBusy as with Retry.
+	Drop(ctx context.Context, id mail.ID) error
+
+	// Unreported lists settled messages with failed recipients that nobody has been told about yet, oldest first:
+	// none that is watched, and none that is a report or an alert itself.
+	Unreported(ctx context.Context, limit int) ([]Message, error)
+
+	// Unconfirmed lists delivered messages one of whose recipients asked for word of that (DSN NOTIFY=SUCCESS) and
+	// that were not reported yet, oldest first. Their texts are gone.
+	Unconfirmed(ctx context.Context, limit int) ([]Message, error)
+
+	// Reported says that the telling of a settled message is done, or not wanted.
+	Reported(ctx context.Context, id mail.ID) error
+
+	// Late lists messages that wait, were received before t, and about which no delay warning was made yet, oldest
+	// first; no reports, and nothing that an operator holds.
+	Late(ctx context.Context, before time.Time, limit int) ([]Message, error)
+
+	// Warned says that the delay warning about a message is done, or not wanted. There is one in a message's life.
+	Warned(ctx context.Context, id mail.ID) error
+
+	// Purge removes delivered messages settled before `delivered` and failed ones settled before `failed`, with
+	// texts and traces, at most limit of them, and says how many: call it again until it says 0. Failed messages
+	// nobody has been told about stay (see Reported).
+	Purge(ctx context.Context, delivered, failed time.Time, limit int) (int, error)
+
+	// Backup writes a consistent copy of the spool, relay running or not, into a directory that is empty or not
+	// there. The copy is a data directory as far as the spool is concerned.
+	Backup(ctx context.Context, dir string) error
+
 	// List returns the messages that the filter lets through, oldest first.
 	List(ctx context.Context, f Filter) ([]Message, error)
 
@@ -80,11 +123,16 @@ type Spool interface {
 	// Counts says how many messages each account has in each state.
 	Counts(ctx context.Context) (map[string]Counts, error)
 
-	// SetAccount writes the state of an account, for status to read.
+	// SetAccount writes the state of an account, for status to read, and keeps the times in which it is held: from
+	// Account.Since (or now, if that is not set) when it becomes AccountHeld, until it becomes AccountReady.
 	SetAccount(ctx context.Context, a mail.Account) error
 
 	// Accounts returns what SetAccount wrote, by name.
 	Accounts(ctx context.Context) (map[string]mail.Account, error)
+
+	// HeldSince says for how long an account was held between since and now: what does not count towards max_age. A
+	// hold that a crash left open lasts until the account is written as ready.
+	HeldSince(ctx context.Context, account string, since time.Time) (time.Duration, error)
 
 	// Changed delivers when mail may have become due: after a Put here, and within a second of a write by another
 	// process. It has one slot, so a slow reader misses nothing but repetitions.
@@ -93,75 +141,3 @@ type Spool interface {
 	// Close waits for what has been handed over and closes the spool.
 	Close() error
 }
-
-// Body is the text of a message while it arrives.
-type Body interface {
-	io.Writer
-	// Size is the number of octets written so far.
-	Size() int64
-	// Discard gives the text up. It does nothing after Put.
-	Discard()
-}
-
-// ClaimRequest says what to claim.
-type ClaimRequest struct {
-	Account string
-	Limit   int           // at most so many; 0 is none
-	Now     time.Time     // what is due by then
-	Lease   time.Duration // after so long without Settle or Return the message is due again
-	// Next gives the due time after an attempt, counted from 1, so that it is on disk before the network is
-	// touched.
-	Next func(attempt int) time.Time
-	// Except is passed over while another message is due: a probe takes a different message each time.
-	Except mail.ID
-	// DueOrNot claims whatever waits, due or not: a probe does not depend on a message's own schedule.
-	DueOrNot bool
-}
-
-// Claimed is one message taken for an attempt.
-type Claimed struct {
-	Envelope *mail.Envelope
-	Attempt  int       // 1 for the first
-	Next     time.Time // when it is due again if this attempt defers it
-}
-
-// Settlement is what one attempt did.
-type Settlement struct {
-	ID       mail.ID
-	Now      time.Time
-	Outcomes map[int]mail.Outcome // by index into Envelope.Recipients; those not named are left as they are
-	Due      time.Time            // when deferred recipients are due; zero keeps what Claim wrote
-	Events   []mail.Event         // appended to the trace
-}
-
-// Message is one message as an operator sees it.
-type Message struct {
-	Envelope    mail.Envelope
-	State       mail.State
-	Attempts    int
-	NextAttempt time.Time // zero when it will not be tried by itself
-	LastReply   string
-	Settled     time.Time // when the last recipient was settled; zero before
-	Watched     bool
-}
-
-// Filter chooses messages; its zero value chooses all that are not delivered.
-type Filter struct {
-	Account   string
-	State     mail.State
-	Sender    string        // pattern, `*` for any run of characters, case ignored
-	OlderThan time.Duration // received longer ago than this
-	Now       time.Time
-	Limit     int // 0 is no limit
-}
-
-// Counts is the number of messages in each state.
-type Counts struct {
-	Ready    int `json:"ready"`
-	Deferred int `json:"deferred"`
-	Held     int `json:"held"`
-	Failed   int `json:"failed"`
-}
-
-// Queued is the number of messages that still have to be sent.
-func (c Counts) Queued() int { return c.Ready + c.Deferred + c.Held }

@@ -132,7 +132,7 @@ func (s *SMTP) try(ctx context.Context, d *delivery, c *conn) (mail.Result, *con
 		}
 		heard := d.converse(ctx, c)
 		r := heard.conclude(ctx)
-		r.Connection = c.String()
+		r.Connection, r.Reports = c.String(), c.caps.dsn
 		if kept && heard.dead() && ctx.Err() == nil {
 			c.cut()
 			before, c = r, nil

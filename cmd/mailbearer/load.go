@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/mailbearer/mailbearer/config"
 	"github.com/mailbearer/mailbearer/spool/sqlite"
@@ -35,21 +33,4 @@ func loadConfig(path string) (*config.Config, error) {
 // openSpool opens the spool beside a running relay, or without one.
 func openSpool(ctx context.Context, cfg *config.Config) (*sqlite.Spool, error) {
 	return sqlite.Open(ctx, sqlite.Options{Dir: cfg.Relay.DataDir, MaxSize: cfg.Spool.MaxSize})
-}
-
-// parseAge reads a duration as the configuration has them: "30m", "2d".
-func parseAge(s string) (time.Duration, error) {
-	if s == "" {
-		return 0, nil
-	}
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if n, err := strconv.ParseFloat(days, 64); err == nil && n >= 0 {
-			return time.Duration(n * float64(24*time.Hour)), nil
-		}
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 {
-		return 0, fmt.Errorf("%q is not a duration: write 30m, 12h or 2d", s)
-	}
-	return d, nil
 }

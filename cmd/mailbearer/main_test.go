@@ -280,3 +280,19 @@ func testID(data []byte) string {
 	id, _, _ := bytes.Cut(rest, []byte("\r\n"))
 	return string(id)
 }
+
+// dial opens a session up to EHLO.
+func (w *world) dial() *sender {
+	w.t.Helper()
+	c, err := net.DialTimeout("tcp", w.relay.address, 5*time.Second)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(time.Minute))
+	s := &sender{textproto.NewConn(c)}
+	if err := s.hello(); err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}

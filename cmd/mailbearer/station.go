@@ -10,6 +10,7 @@ import (
 	"github.com/mailbearer/mailbearer/config"
 	"github.com/mailbearer/mailbearer/courier"
 	"github.com/mailbearer/mailbearer/relay"
+	"github.com/mailbearer/mailbearer/report"
 	"github.com/mailbearer/mailbearer/spool"
 	"github.com/mailbearer/mailbearer/spool/sqlite"
 	"github.com/rs/zerolog"
@@ -21,8 +22,10 @@ type station struct {
 	log      zerolog.Logger
 	spool    *sqlite.Spool
 	accounts []*account
+	alerts   *report.Alerts
 	courier  *courier.Courier
 	relay    *relay.Relay
+	drops    bool // take in the drop folder of sendmail
 }
 
 // openStation opens every room. What it has opened is closed again if a later one cannot be.
@@ -47,7 +50,10 @@ func openStation(ctx context.Context, cfg *config.Config, log zerolog.Logger) (_
 	if err = s.openAccounts(name); err != nil {
 		return nil, err
 	}
-	s.courier = courier.New(s.courierOptions())
+	if s.alerts, err = s.openAlerts(name); err != nil {
+		return nil, err
+	}
+	s.courier = courier.New(s.courierOptions(name))
 	for _, a := range s.accounts {
 		a.touch = func() { s.courier.Touch(a.name) }
 	}
@@ -72,8 +78,12 @@ func (s *station) openAccounts(hostname string) error {
 	return nil
 }
 
-func (s *station) courierOptions() courier.Options {
-	o := courier.Options{Spool: s.spool, Retry: s.cfg.Spool.Retry, MaxAge: s.cfg.Spool.MaxAge, Log: s.log}
+func (s *station) courierOptions(hostname string) courier.Options {
+	o := courier.Options{
+		Spool: s.spool, Retry: s.cfg.Spool.Retry, MaxAge: s.cfg.Spool.MaxAge, Log: s.log,
+		HistoryRetention: s.cfg.Spool.HistoryRetention, FailedRetention: s.cfg.Spool.FailedRetention,
+		Hostname: hostname, MayReport: mayReport(s.cfg), Alert: s.alerts.Raise,
+	}
 	for _, a := range s.accounts {
 		o.Accounts = append(o.Accounts, courier.Account{
 			Name: a.name, Mailbox: a.mailbox, Deliverer: a.upstream, Pace: a.upstream, Sign: a.sign, Renew: a.tokens.Kick,
@@ -117,8 +127,12 @@ func (s *station) run(ctx context.Context) {
 	carry, stopCarrying := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopCarrying()
 	work.Go(func() { s.courier.Run(carry) })
+	work.Go(func() { s.alerts.Run(carry) })
 	for _, a := range s.accounts {
 		work.Go(func() { a.tokens.Run(carry) })
+	}
+	if s.drops {
+		work.Go(func() { s.takeDrops(carry) })
 	}
 	s.relay.Serve()
 	s.log.Info().Strs("listeners", s.relay.Addresses()).Int("accounts", len(s.accounts)).Str("version", version()).Msg("mailbearer is ready")

@@ -18,7 +18,12 @@ type model struct {
 type modelMessage struct {
 	id         mail.ID
 	recipients []mail.RecipientState
+	received   time.Time
+	about      mail.ID // it is a report about this message
 	claimed    bool
+	held       bool
+	reported   bool
+	warned     bool
 	attempts   int
 	due        time.Time
 	dueBefore  time.Time
@@ -54,6 +59,8 @@ func (m *modelMessage) state(now time.Time) mail.State {
 		return mail.StateDelivered
 	case !m.open():
 		return mail.StateFailed
+	case m.held:
+		return mail.StateHeld
 	case !m.claimed && m.attempts > 0 && m.due.After(now):
 		return mail.StateDeferred
 	}
@@ -63,7 +70,7 @@ func (m *modelMessage) state(now time.Time) mail.State {
 // since is when a message may be claimed, if it may.
 func (m *modelMessage) since(now time.Time, dueOrNot bool) (time.Time, bool) {
 	switch {
-	case !m.open():
+	case !m.open() || m.held:
 		return time.Time{}, false
 	case m.claimed:
 		return m.leaseUntil, !m.leaseUntil.After(now)
@@ -203,7 +210,7 @@ func (m *model) nextDue() (at time.Time, waits bool) {
 		if x.claimed {
 			due = x.leaseUntil
 		}
-		if x.open() && (!waits || due.Before(at)) {
+		if x.open() && !x.held && (!waits || due.Before(at)) {
 			at, waits = due, true
 		}
 	}
@@ -214,10 +221,10 @@ func (m *model) nextDue() (at time.Time, waits bool) {
 func (m *model) describe(now time.Time, traces bool) (lines []string) {
 	for _, x := range m.messages {
 		next := x.due
-		if !x.open() {
+		if !x.open() || x.held {
 			next = time.Time{}
 		}
-		lines = append(lines, describe(x.id, x.state(now), x.attempts, next, x.watched, x.recipients))
+		lines = append(lines, describe(x.id, x.state(now), x.attempts, next, x.marks(), x.recipients))
 		if traces {
 			lines = append(lines, describeTrace(x.id, x.events))
 		}
@@ -226,12 +233,17 @@ func (m *model) describe(now time.Time, traces bool) (lines []string) {
 	return lines
 }
 
-func describe(id mail.ID, s mail.State, attempts int, next time.Time, watched bool, recipients []mail.RecipientState) string {
+// marked are the marks of a message.
+type marked struct{ Watched, Reported, Warned bool }
+
+func (m *modelMessage) marks() marked { return marked{m.watched, m.reported, m.warned} }
+
+func describe(id mail.ID, s mail.State, attempts int, next time.Time, marks marked, recipients []mail.RecipientState) string {
 	due := int64(0)
 	if !next.IsZero() {
 		due = next.UnixMilli()
 	}
-	return fmt.Sprintf("%s %s attempts=%d next=%d watched=%v %v", id, s, attempts, due, watched, recipients)
+	return fmt.Sprintf("%s %s attempts=%d next=%d %+v %v", id, s, attempts, due, marks, recipients)
 }
 
 func describeTrace(id mail.ID, events []string) string { return fmt.Sprintf("%s trace %q", id, events) }

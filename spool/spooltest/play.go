@@ -29,9 +29,13 @@ func runModel(t *testing.T, s spool.Spool) {
 		t.Repeat(map[string]func(*rapid.T){
 			"put": g.put, "claim": g.claim, "settle": g.settle, "settle again": g.settle, "return": g.giveBack,
 			"wait": g.wait, "dismiss": g.dismiss, "forget": g.forget, "unwatch": g.unwatch, "pass time": g.passTime,
+			"hold": g.hold, "release": g.release, "retry": g.retry, "drop": g.drop, "report": g.report,
+			"mark": g.mark, "purge": g.purge,
 			"": func(t *rapid.T) { g.compare(t, false) },
 		})
 		g.compare(t, true)
+		g.compareTold(t)
+		g.clear(t) // so that the next game's lists are short
 	})
 }
 
@@ -60,7 +64,7 @@ func (g *player) pick(t *rapid.T) mail.ID {
 }
 
 func (g *player) put(t *rapid.T) {
-	x := &modelMessage{id: mail.NewID(time.Now()), due: g.now, watched: rapid.Bool().Draw(t, "watch")}
+	x := &modelMessage{id: mail.NewID(time.Now()), received: g.now, due: g.now, watched: rapid.Bool().Draw(t, "watch")}
 	env := &mail.Envelope{ID: x.id, Account: g.m.account, Sender: "a@example.com", Received: g.now}
 	for i := range rapid.IntRange(1, 3).Draw(t, "recipients") {
 		env.Recipients = append(env.Recipients, mail.Recipient{Address: fmt.Sprint("r", i), State: mail.Pending})
@@ -168,12 +172,38 @@ func (g *player) compare(t *rapid.T, traces bool) {
 	}
 }
 
+// compareTold compares what is still to be told. The lists are of all games, so others are left out.
+func (g *player) compareTold(t *rapid.T) {
+	mine := func(list []spool.Message) (all []mail.ID) {
+		for _, m := range list {
+			if m.Envelope.Account == g.m.account {
+				all = append(all, m.Envelope.ID)
+			}
+		}
+		return all
+	}
+	list, err := g.s.Unreported(g.ctx(), 1<<20)
+	g.same(t, "unreported", err, true)
+	if want := g.m.unreported(); !slices.Equal(mine(list), want) {
+		t.Fatalf("unreported %v, want %v", mine(list), want)
+	}
+	before := g.now.Add(-time.Minute)
+	list, err = g.s.Late(g.ctx(), before, 1<<20)
+	g.same(t, "late", err, true)
+	got := mine(list)
+	slices.Sort(got)
+	if want := g.m.late(before); !slices.Equal(got, want) {
+		t.Fatalf("late %v, want %v", got, want)
+	}
+}
+
 func (g *player) describe(t *rapid.T, traces bool) (lines []string) {
 	for _, state := range []mail.State{"", mail.StateDelivered} {
 		messages, err := g.s.List(g.ctx(), spool.Filter{Account: g.m.account, State: state, Now: g.now})
 		g.same(t, "list", err, true)
 		for _, m := range messages {
-			lines = append(lines, describe(m.Envelope.ID, m.State, m.Attempts, m.NextAttempt, m.Watched, recipientStates(m)))
+			lines = append(lines, describe(m.Envelope.ID, m.State, m.Attempts, m.NextAttempt,
+				marked{m.Watched, m.Reported, m.Warned}, recipientStates(m)))
 			if traces {
 				lines = append(lines, g.trace(t, m.Envelope.ID))
 			}

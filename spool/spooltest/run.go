@@ -15,7 +15,7 @@ type Open func(t *testing.T, maxSize int64) spool.Spool
 
 // Run holds an engine to the contract.
 func Run(t *testing.T, open Open) {
-	for _, group := range [][]test{putTests, claimTests, settleTests, watchTests, readTests} {
+	for _, group := range [][]test{putTests, claimTests, settleTests, watchTests, readTests, operateTests, tellTests, keepTests} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()

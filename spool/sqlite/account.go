@@ -2,8 +2,10 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/mailbearer/mailbearer/mail"
 )
@@ -14,8 +16,10 @@ func (s *Spool) SetAccount(ctx context.Context, a mail.Account) error {
 	record, err := encode(a)
 	if err == nil {
 		err = s.write(ctx, rowOctets, func(t *tx) error {
-			_, err := t.exec(sqlSetAccount, a.Name, string(a.State), record)
-			return err
+			if _, err := t.exec(sqlSetAccount, a.Name, string(a.State), record); err != nil {
+				return err
+			}
+			return t.keepHold(a, s.opt.Clock())
 		})
 	}
 	if err != nil {
@@ -24,22 +28,66 @@ func (s *Spool) SetAccount(ctx context.Context, a mail.Account) error {
 	return nil
 }
 
+// keepHold begins or ends the time in which an account is held. An account that refreshes its token is neither held
+// nor ready yet, so nothing changes.
+func (t *tx) keepHold(a mail.Account, now time.Time) error {
+	switch a.State {
+	case mail.AccountHeld:
+		var held int
+		if err := t.queryRow([]any{&held}, sqlIsHeld, a.Name); err != nil || held > 0 {
+			return err
+		}
+		since := a.Since
+		if since.IsZero() || since.After(now) {
+			since = now
+		}
+		_, err := t.exec(sqlBeginHold, a.Name, millis(since))
+		return err
+	case mail.AccountReady:
+		_, err := t.exec(sqlEndHold, a.Name, millis(now))
+		return err
+	}
+	return nil
+}
+
+// HeldSince implements spool.Spool. The times are joined, not added up: they overlap if the clock was set back.
+func (s *Spool) HeldSince(ctx context.Context, account string, since time.Time) (time.Duration, error) {
+	now, seen, held := millis(s.opt.Clock()), millis(since), int64(0)
+	err := s.each(ctx, sqlHolds, []any{account, seen}, func(rows *sql.Rows) error {
+		var from, until int64
+		if err := rows.Scan(&from, &until); err != nil {
+			return err
+		}
+		if until == 0 {
+			until = now
+		}
+		if from = max(from, seen); min(until, now) > from {
+			held += min(until, now) - from
+			seen = min(until, now)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read for how long account %s was held: %w", account, err)
+	}
+	return time.Duration(held) * time.Millisecond, nil
+}
+
 // Accounts implements spool.Spool.
 func (s *Spool) Accounts(ctx context.Context) (map[string]mail.Account, error) {
-	rows, err := s.reading.QueryContext(ctx, sqlAccounts)
+	accounts := map[string]mail.Account{}
+	err := s.each(ctx, sqlAccounts, nil, func(rows *sql.Rows) error {
+		var name, record string
+		if err := rows.Scan(&name, &record); err != nil {
+			return err
+		}
+		accounts[name] = decodeAccount(name, record)
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read the accounts: %w", err)
 	}
-	defer rows.Close()
-	accounts := map[string]mail.Account{}
-	for rows.Next() {
-		var name, record string
-		if err := rows.Scan(&name, &record); err != nil {
-			return nil, fmt.Errorf("read the accounts: %w", err)
-		}
-		accounts[name] = decodeAccount(name, record)
-	}
-	return accounts, rows.Err()
+	return accounts, nil
 }
 
 // decodeAccount reads an account's record; one that cannot be read says so.

@@ -25,6 +25,8 @@ type body struct {
 	file file          // from when it does not
 	buf  *bufio.Writer // in front of file
 	err  error         // the first error; nothing is written after it
+
+	checked int64 // octets since the disk's room was looked at
 }
 
 // NewBody implements spool.Spool.
@@ -40,7 +42,7 @@ func (b *body) Write(p []byte) (int, error) {
 		return 0, b.err
 	}
 	if err := b.keep(p); err != nil {
-		b.give(fmt.Errorf("write the text of %s: %w", b.id, err))
+		b.give(fmt.Errorf("write the text of %s: %w", b.id, b.s.plain(err)))
 		return 0, b.err
 	}
 	b.size += int64(len(p))
@@ -57,12 +59,21 @@ func (b *body) keep(p []byte) error {
 			return err
 		}
 	}
+	if b.checked += int64(len(p)); b.checked >= roomEvery {
+		b.checked = 0
+		if err := b.s.room(0); err != nil {
+			return err
+		}
+	}
 	_, err := b.buf.Write(p)
 	return err
 }
 
 // spill moves the text to its file. A file that is there already belongs to someone else and is left alone.
 func (b *body) spill() error {
+	if err := b.s.room(0); err != nil {
+		return err
+	}
 	f, err := b.s.opt.create(b.path())
 	if err != nil {
 		return err

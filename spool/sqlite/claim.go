@@ -7,16 +7,18 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/mailbearer/mailbearer/mail"
 	"github.com/mailbearer/mailbearer/spool"
 )
 
+// neverEnded goes with eventInterrupted, when the relay itself went on.
+const neverEnded = "this attempt was never ended; if the provider had the whole message, it arrives twice"
+
 // candidate is a message that may be claimed, and since when it was due.
 type candidate struct {
 	row
-	since int64
+	ripe int64
 }
 
 // Claim implements spool.Spool. A claim whose lease has run out is due again from then on; its attempt counts.
@@ -29,7 +31,7 @@ func (s *Spool) Claim(ctx context.Context, req spool.ClaimRequest) ([]spool.Clai
 	}
 	var claimed []spool.Claimed
 	err := s.write(ctx, req.Limit*rowOctets, func(t *tx) (err error) {
-		claimed, err = t.claim(req)
+		claimed, err = s.claim(t, req)
 		return err
 	})
 	if err != nil {
@@ -38,14 +40,14 @@ func (s *Spool) Claim(ctx context.Context, req spool.ClaimRequest) ([]spool.Clai
 	return claimed, nil
 }
 
-func (t *tx) claim(req spool.ClaimRequest) ([]spool.Claimed, error) {
+func (s *Spool) claim(t *tx, req spool.ClaimRequest) ([]spool.Claimed, error) {
 	found, err := t.candidates(req)
 	if err != nil {
 		return nil, err
 	}
 	claimed := make([]spool.Claimed, 0, len(found))
 	for i := range found {
-		c, err := t.claimOne(&found[i], req)
+		c, err := s.claimOne(t, &found[i], req)
 		if err != nil {
 			return nil, err
 		}
@@ -73,7 +75,7 @@ func (t *tx) candidates(req spool.ClaimRequest) ([]candidate, error) {
 	var found []candidate
 	for rows.Next() {
 		var c candidate
-		if err := rows.Scan(append(c.fields(), &c.since)...); err != nil {
+		if err := rows.Scan(append(c.fields(), &c.ripe)...); err != nil {
 			return nil, err
 		}
 		found = append(found, c)
@@ -89,34 +91,29 @@ func passOver(found []candidate, req spool.ClaimRequest) []candidate {
 	return found[:min(len(found), req.Limit)]
 }
 
-// claimOne writes attempt and next due time. A record that cannot be read is set aside as failed, where an operator
+// claimOne writes attempt and next due time. A message that cannot be sent is set aside as failed, where an operator
 // sees it; it must not stand in the way of the mail behind it.
-func (t *tx) claimOne(c *candidate, req spool.ClaimRequest) (*spool.Claimed, error) {
+func (s *Spool) claimOne(t *tx, c *candidate, req spool.ClaimRequest) (*spool.Claimed, error) {
 	env, bad := decodeEnvelope(&c.row)
 	if bad != nil {
-		return nil, t.setAside(c, req.Now, bad)
+		return nil, s.setAside(t, &c.row, req.Now, bad)
 	}
-	if c.state == stateClaimed {
-		err := t.addEvent(env.ID, mail.Event{Time: req.Now, Event: eventInterrupted, Attempt: c.attempts,
-			Detail: "this attempt was never ended; if the provider had the whole message, it arrives twice"})
-		if err != nil {
-			return nil, err
-		}
+	missing, err := s.textMissing(t, &c.row)
+	if err == nil && missing {
+		return nil, s.setAside(t, &c.row, req.Now, spool.ErrTextMissing)
 	}
-	attempt := c.attempts + 1
-	next := req.Next(attempt)
-	_, err := t.exec(sqlClaim, c.id, millis(next), c.since, millis(req.Now.Add(req.Lease)))
+	if err == nil && c.state == stateClaimed {
+		err = t.addEvent(env.ID, mail.Event{Time: req.Now, Event: eventInterrupted, Attempt: c.attempts, Detail: neverEnded})
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &spool.Claimed{Envelope: &env, Attempt: attempt, Next: moment(millis(next))}, nil
-}
-
-func (t *tx) setAside(c *candidate, now time.Time, why error) error {
-	if _, err := t.exec(sqlSpoilt, c.id, millis(now), words(why.Error())); err != nil {
-		return err
+	attempt := c.attempts + 1
+	next := req.Next(attempt)
+	if _, err := t.exec(sqlClaim, c.id, millis(next), c.ripe, millis(req.Now.Add(req.Lease))); err != nil {
+		return nil, err
 	}
-	return t.addEvent(mail.ID(c.id), mail.Event{Time: now, Event: mail.EventFailed, Detail: why.Error()})
+	return &spool.Claimed{Envelope: &env, Attempt: attempt, Next: moment(millis(next)), Since: c.ageFrom()}, nil
 }
 
 // addEvent appends to a message's trace.

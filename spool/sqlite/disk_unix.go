@@ -5,6 +5,8 @@ package sqlite
 import (
 	"errors"
 	"os"
+	"os/user"
+	"strconv"
 	"syscall"
 
 	"github.com/mailbearer/mailbearer/spool"
@@ -30,4 +32,28 @@ func syncDir(path string) error {
 		err = closed
 	}
 	return err
+}
+
+// isFull says whether the system found no room, on the disk or in the quota.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
+
+// ownerOf names a directory's owner, in brackets, if it can be found.
+func ownerOf(dir string) string {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return ""
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	uid := strconv.FormatUint(uint64(st.Uid), 10)
+	if u, err := user.LookupId(uid); err == nil {
+		return " (" + u.Username + ")"
+	}
+	return " (uid " + uid + ")"
 }

@@ -19,8 +19,14 @@ func (w *writer) rest(after time.Duration) {
 	}
 }
 
-// look finds out whether another process has written. Trouble shows itself in the next transaction.
-func (w *writer) look() { _ = w.catchUp() }
+// look finds out whether another process has written, or the clock has jumped. Trouble shows itself in the next
+// transaction.
+func (w *writer) look() {
+	_ = w.catchUp()
+	if w.time.jump(w.now()) != 0 {
+		_ = w.commit(nil)
+	}
+}
 
 // tidy gives one step of free pages back to the file system, or, when none is left, empties the log.
 func (w *writer) tidy() {

@@ -36,10 +36,21 @@ type Options struct {
 	// Create lets one who is not the owner make the spool if there is none (or bring it up to date), under the
 	// lock, which it gives back at once: mail can be queued before the relay has ever run.
 	Create bool
+	// AllowNetworkFS opens a data directory on a network file system all the same. SQLite's log needs memory that is
+	// shared between processes, and locks that hold; where they do not, a second machine destroys the queue.
+	AllowNetworkFS bool
+	// ResetCorrupt lets the owner set a damaged database aside, with the texts that belong to it, and begin a new
+	// one; see MovedAside. A database that is well is left alone, but all of it is read to make sure.
+	ResetCorrupt bool
+	// Reserve is how many octets of the disk new mail leaves free, so that what is queued can still be sent when the
+	// disk is full: every attempt is written down first. 0 is 16 MiB, or a sixteenth of a small disk; -1 is none.
+	Reserve int64
 	// Clock is time.Now unless a test says otherwise.
 	Clock func() time.Time
 
-	create func(path string) (file, error) // how a text's file is made; tests make it fail
+	create    func(path string) (file, error)                  // how a text's file is made; tests make it fail
+	fileSys   func(dir string) (kind string, network bool)     // what a directory is on
+	freeSpace func(dir string) (free, total int64, known bool) // how much room there is
 }
 
 // file is what a spilled text is written to.
@@ -63,6 +74,8 @@ type Spool struct {
 	closed  sync.Once
 	loop    sync.WaitGroup
 
+	aside string // see MovedAside
+
 	mu       sync.Mutex
 	doubtful []mail.ID // texts to remove after the next commit, see Put
 }
@@ -70,15 +83,20 @@ type Spool struct {
 var _ spool.Spool = (*Spool)(nil)
 
 // Open opens the spool in opt.Dir. Errors: spool.ErrLocked when another owner runs, ErrNoSpool when there is
-// nothing to open, and plain words when the database is newer than this program.
+// nothing to open, spool.ErrCorrupt, spool.ErrNetworkFS, spool.ErrDiskFull, and plain words when the directory cannot
+// be written or the database is newer than this program.
 func Open(ctx context.Context, opt Options) (*Spool, error) {
 	s, err := newSpool(opt)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.open(ctx); err != nil {
+	err = s.open(ctx)
+	if errors.Is(err, spool.ErrCorrupt) && opt.Owner && opt.ResetCorrupt {
+		err = s.startOver(ctx)
+	}
+	if err != nil {
 		_ = s.release()
-		return nil, fmt.Errorf("open the spool in %s: %w", opt.Dir, err)
+		return nil, fmt.Errorf("open the spool in %s: %w", opt.Dir, s.explain(err))
 	}
 	s.loop.Go(func() { s.serve() })
 	return s, nil
@@ -92,6 +110,12 @@ func newSpool(opt Options) (*Spool, error) {
 	opt.Dir = dir
 	if opt.Clock == nil {
 		opt.Clock = time.Now
+	}
+	if opt.fileSys == nil {
+		opt.fileSys = fileSystem
+	}
+	if opt.freeSpace == nil {
+		opt.freeSpace = freeSpace
 	}
 	if opt.create == nil {
 		opt.create = func(path string) (file, error) {
@@ -108,21 +132,24 @@ func newSpool(opt Options) (*Spool, error) {
 }
 
 func (s *Spool) open(ctx context.Context) error {
-	if err := s.prepare(ctx); err != nil {
+	if err := s.checkFileSystem(); err != nil {
 		return err
+	}
+	if err := s.prepare(ctx); err != nil {
+		return s.plain(err)
 	}
 	s.reading = connect(s.opt.Dir, "mode=ro", "cache_size(-1024)")
 	s.reading.SetMaxOpenConns(4)
 	s.reading.SetMaxIdleConns(4)
 	if s.opt.Owner {
 		if err := s.reset(); err != nil {
-			return err
+			return s.plain(err)
 		}
 		if err := s.sweep(ctx); err != nil {
 			return err
 		}
 	}
-	return s.w.catchUp()
+	return s.plain(s.w.catchUp())
 }
 
 // prepare opens the writer on a database whose schema is the one this program knows.
@@ -138,13 +165,18 @@ func (s *Spool) prepare(ctx context.Context) error {
 }
 
 func (s *Spool) openOwned(ctx context.Context) (err error) {
-	if s.lock, err = takeLock(ctx, s.opt.Dir); err != nil {
-		return err
+	if s.lock == nil {
+		if s.lock, err = takeLock(ctx, s.opt.Dir, lockTries); err != nil {
+			return err
+		}
 	}
 	if err := makeLayout(s.opt.Dir); err != nil {
 		return err
 	}
 	if err := s.openWriter(ctx); err != nil {
+		return err
+	}
+	if err := s.w.checkWhole(s.opt.ResetCorrupt, s.databaseSize()); err != nil {
 		return err
 	}
 	return s.w.migrate()
@@ -221,7 +253,7 @@ func (s *Spool) newWriter(conn *sql.Conn) *writer {
 	idle.Stop()
 	return &writer{
 		conn: conn, stmts: map[string]*sql.Stmt{}, ops: s.ops, idle: idle,
-		foreign: s.signal, after: s.removeDoubtful,
+		foreign: s.signal, after: s.removeDoubtful, now: s.opt.Clock,
 	}
 }
 
@@ -268,6 +300,16 @@ func (s *Spool) Close() (err error) {
 
 // release closes whatever is open. The lock goes last.
 func (s *Spool) release() error {
+	err := s.disconnect()
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	s.lock = nil
+	return err
+}
+
+// disconnect closes the database and keeps the lock.
+func (s *Spool) disconnect() error {
 	var errs []error
 	if s.reading != nil {
 		errs = append(errs, s.reading.Close())
@@ -278,10 +320,7 @@ func (s *Spool) release() error {
 	if s.writing != nil {
 		errs = append(errs, s.writing.Close())
 	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
-	}
-	s.w, s.writing, s.lock = nil, nil, nil // reading stays: who reads after Close is told so by database/sql
+	s.w, s.writing = nil, nil // reading stays: who reads after Close is told so by database/sql
 	return errors.Join(errs...)
 }
 

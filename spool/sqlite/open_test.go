@@ -121,7 +121,7 @@ func TestNoSpool(t *testing.T) {
 func TestCreateWhileTheOwnerStarts(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	lock, err := takeLock(t.Context(), dir) // an owner that has come no further
+	lock, err := takeLock(t.Context(), dir, 1) // an owner that has come no further
 	check(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()

@@ -43,12 +43,18 @@ func (s *Spool) put(ctx context.Context, env *mail.Envelope, b *body, watch bool
 	}
 	if err != nil {
 		b.give(errBodyUsed)
-		return err
+		return s.plain(err)
 	}
 	account := env.Account
 	err = s.write(ctx, len(b.text)+rowOctets, func(t *tx) error {
 		if s.opt.MaxSize > 0 && t.used+b.size > s.opt.MaxSize {
 			return refusal{spool.ErrFull}
+		}
+		if err := s.room(int64(len(b.text))); err != nil {
+			return refusal{err}
+		}
+		if err := t.markAbout(env); err != nil {
+			return err
 		}
 		if err := t.insert(env, b, watch, recipients, rest); err != nil {
 			return err
@@ -77,8 +83,9 @@ func (t *tx) insert(env *mail.Envelope, b *body, watch bool, recipients, rest st
 	if due.After(now) {
 		due = now
 	}
+	report, warned := marksOf(env)
 	_, err := t.exec(sqlPutMessage, int64(env.ID), env.Account, millis(due), b.size, millis(received), watch,
-		env.Sender, recipients, rest)
+		env.Sender, recipients, rest, report, warned)
 	if err == nil && b.file == nil {
 		_, err = t.exec(sqlPutBody, int64(env.ID), b.inline())
 	}

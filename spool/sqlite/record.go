@@ -16,17 +16,17 @@ import (
 type row struct {
 	id                                 int64
 	account                            string
-	state                              int
-	due, size, received, settled       int64
-	attempts                           int
-	watched                            bool
+	state, report, attempts            int
+	due, lease, size                   int64
+	received, settled, since           int64
+	watched, warned                    bool
 	sender, recipients, envelope, last string
 }
 
 // fields are the places for messageColumns, in their order.
 func (r *row) fields() []any {
-	return []any{&r.id, &r.account, &r.state, &r.due, &r.attempts, &r.size, &r.received, &r.settled, &r.watched,
-		&r.sender, &r.recipients, &r.envelope, &r.last}
+	return []any{&r.id, &r.account, &r.state, &r.due, &r.lease, &r.attempts, &r.size, &r.received, &r.settled, &r.watched,
+		&r.since, &r.report, &r.warned, &r.sender, &r.recipients, &r.envelope, &r.last}
 }
 
 // millis is how a time is kept: milliseconds since 1970, 0 for the zero time.
@@ -136,7 +136,7 @@ func decodeEnvelope(r *row) (mail.Envelope, error) {
 func (r *row) message(now time.Time) spool.Message {
 	env, err := decodeEnvelope(r)
 	m := spool.Message{Envelope: env, State: r.shown(now), Attempts: r.attempts, LastReply: r.last,
-		Settled: moment(r.settled), Watched: r.watched}
+		Settled: moment(r.settled), Watched: r.watched, Since: r.ageFrom(), Reported: r.report == reportDone, Warned: r.warned}
 	if r.state == stateWaiting || r.state == stateClaimed {
 		m.NextAttempt = moment(r.due)
 	}
@@ -144,6 +144,14 @@ func (r *row) message(now time.Time) spool.Message {
 		m.LastReply = err.Error()
 	}
 	return m
+}
+
+// ageFrom is what max_age counts from. Rows of schema 1 say nothing, which means their receipt.
+func (r *row) ageFrom() time.Time {
+	if r.since == 0 {
+		return moment(r.received)
+	}
+	return moment(r.since)
 }
 
 // shown is the word for a row's state. A claimed message is having its turn, so it is ready.

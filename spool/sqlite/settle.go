@@ -19,6 +19,7 @@ type verdict struct {
 	recipients string // JSON
 	reply      string // what List shows as the last reply
 	refused    bool   // every recipient was refused for good
+	confirm    bool   // a recipient has it whose sender wants to be told so
 	outcome    mail.Outcome
 }
 
@@ -34,6 +35,7 @@ func judge(list []mail.Recipient, outcomes map[int]mail.Outcome) (v verdict, err
 	count := map[mail.RecipientState]int{}
 	for _, r := range list {
 		count[r.State]++
+		v.confirm = v.confirm || wantsWord(r)
 	}
 	v.outcome = worstOf(outcomes, order)
 	switch len(list) {
@@ -109,6 +111,12 @@ func (s *Spool) Settle(ctx context.Context, st spool.Settlement) error {
 		if err != nil {
 			return err
 		}
+		st := st
+		if v.state == stateWaiting {
+			if v, st, err = s.withoutText(t, r, v, st); err != nil {
+				return err
+			}
+		}
 		watched := r.watched && v.refused && s.watch.has(st.ID)
 		if err := t.settle(r, v, st, watched); err != nil {
 			return err
@@ -172,7 +180,7 @@ func (t *tx) settle(r *row, v verdict, st spool.Settlement, watched bool) error 
 	if v.reply != "" {
 		reply = words(v.reply)
 	}
-	if _, err := t.exec(sqlSettle, r.id, v.state, due, settled, watched, v.recipients, reply); err != nil {
+	if _, err := t.exec(sqlSettle, r.id, v.state, due, settled, watched, v.recipients, reply, toTell(r, v)); err != nil {
 		return err
 	}
 	for _, e := range st.Events {

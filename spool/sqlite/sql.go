@@ -11,55 +11,6 @@ const (
 	stateDelivered = 4
 )
 
-// migrations bring a database from user_version i to i+1, each in one transaction. They are only ever added to.
-var migrations = []string{schema1}
-
-// schema1 holds the queue and the history in one table, so that a settled message keeps its place and its trace.
-// Times are milliseconds since 1970, 0 for none. Every state but delivered has a partial index that also covers
-// what is counted (attempts, size): the queue is read without touching the history, however long that is, and a
-// delivered row costs no index entry at all.
-const schema1 = `
-CREATE TABLE message (
-	id          INTEGER PRIMARY KEY,
-	account     TEXT    NOT NULL,
-	state       INTEGER NOT NULL, -- 0 waiting, 1 claimed, 2 held, 3 failed, 4 delivered
-	due         BIGINT  NOT NULL,
-	due_before  BIGINT  NOT NULL, -- what due was before the claim, for Return
-	lease_until BIGINT  NOT NULL,
-	attempts    INTEGER NOT NULL,
-	size        BIGINT  NOT NULL,
-	received    BIGINT  NOT NULL,
-	settled     BIGINT  NOT NULL,
-	watched     INTEGER NOT NULL,
-	sender      TEXT    NOT NULL,
-	recipients  TEXT    NOT NULL, -- JSON, []mail.Recipient
-	envelope    TEXT    NOT NULL, -- JSON, mail.Envelope without what has a column
-	last_reply  TEXT    NOT NULL
-);
-CREATE INDEX message_waiting ON message (account, due, id, attempts, size) WHERE state = 0;
-CREATE INDEX message_claimed ON message (account, lease_until, id, size) WHERE state = 1;
-CREATE INDEX message_held ON message (account, id, size) WHERE state = 2;
-CREATE INDEX message_failed ON message (account, id, size) WHERE state = 3;
-
-CREATE TABLE body (
-	message INTEGER PRIMARY KEY, -- texts up to spool.InlineLimit; a longer one has a file and no row
-	data    BLOB NOT NULL
-);
-
-CREATE TABLE trace (
-	message BIGINT  NOT NULL,
-	seq     INTEGER NOT NULL, -- from 1; the accepted event is made from the message row
-	time    BIGINT  NOT NULL,
-	event   TEXT    NOT NULL, -- JSON, mail.Event
-	PRIMARY KEY (message, seq)
-) WITHOUT ROWID;
-
-CREATE TABLE account (
-	name   TEXT PRIMARY KEY,
-	state  TEXT NOT NULL,
-	record TEXT NOT NULL -- JSON, mail.Account
-);`
-
 // writerSettings are in the order that counts: page_size holds only before auto_vacuum touches an empty file, and both
 // only before WAL. synchronous is FULL because NORMAL lost acknowledged mail when the power was cut (SPOOL.md, 7).
 // fullfsync is for macOS, where an ordinary fsync does not reach the disk. mmap_size stays 0.
@@ -67,6 +18,13 @@ var writerSettings = []string{
 	"page_size = 8192", "auto_vacuum = 2", "journal_mode = WAL", "synchronous = FULL", "fullfsync = 1",
 	"wal_autocheckpoint = 1000", "journal_size_limit = 67108864", "cache_size = -16384",
 }
+
+// What is still to be told about a message.
+const (
+	reportNone = 0
+	reportDue  = 1
+	reportDone = 2
+)
 
 // The writer's own statements.
 const (
@@ -78,6 +36,9 @@ const (
 	sqlFreePages   = `PRAGMA freelist_count`
 	sqlVacuumSome  = `PRAGMA incremental_vacuum(2000)`
 	sqlTruncateWAL = `PRAGMA wal_checkpoint(TRUNCATE)`
+	sqlQuickCheck  = `PRAGMA quick_check(1)`
+	sqlLedger      = `SELECT octets, clock FROM ledger`
+	sqlSetLedger   = `UPDATE ledger SET octets = $1, clock = $2`
 )
 
 // sqlUsed adds up the texts that are still kept, from the four partial indexes alone.
@@ -107,30 +68,34 @@ WHERE state = 1`
 const (
 	sqlPutMessage = `
 INSERT INTO message (id, account, state, due, due_before, lease_until, attempts, size, received, settled, watched,
-	sender, recipients, envelope, last_reply)
-VALUES ($1, $2, 0, $3, $3, 0, 0, $4, $5, 0, $6, $7, $8, $9, '')`
+	sender, recipients, envelope, last_reply, since, report, warned)
+VALUES ($1, $2, 0, $3, $3, 0, 0, $4, $5, 0, $6, $7, $8, $9, '', $3, $10, $11)`
 	sqlPutBody = `INSERT INTO body (message, data) VALUES ($1, $2)`
 )
 
 // messageColumns are what row.scan reads, in its order.
-const messageColumns = `id, account, state, due, attempts, size, received, settled, watched, sender, recipients, envelope, last_reply`
+const messageColumns = `id, account, state, due, lease_until, attempts, size, received, settled, watched, since, report, warned,
+	sender, recipients, envelope, last_reply`
 
 // Claim and Return. sqlDue takes from two ordered indexes, each no further than it must: what waits ($2 is the
 // latest due time) and what was claimed so long ago ($3 is now) that the claim has lapsed.
 const (
 	sqlDue = `
-SELECT ` + messageColumns + `, since FROM (
-	SELECT * FROM (SELECT ` + messageColumns + `, due AS since FROM message
+SELECT ` + messageColumns + `, ripe FROM (
+	SELECT * FROM (SELECT ` + messageColumns + `, due AS ripe FROM message
 		WHERE state = 0 AND account = $1 AND due <= $2 ORDER BY due, id LIMIT $4) AS waiting
 	UNION ALL
-	SELECT * FROM (SELECT ` + messageColumns + `, lease_until AS since FROM message
+	SELECT * FROM (SELECT ` + messageColumns + `, lease_until AS ripe FROM message
 		WHERE state = 1 AND account = $1 AND lease_until <= $3 ORDER BY lease_until, id LIMIT $4) AS lapsed
-) AS due ORDER BY since, id LIMIT $4`
+) AS due ORDER BY ripe, id LIMIT $4`
 	sqlClaim = `
 UPDATE message SET state = 1, attempts = attempts + 1, due = $2, due_before = $3, lease_until = $4 WHERE id = $1`
 	sqlReturn = `
 UPDATE message SET state = 0, attempts = attempts - 1, due = due_before, lease_until = 0 WHERE id = $1 AND state = 1`
-	sqlSpoilt = `UPDATE message SET state = 3, watched = 0, lease_until = 0, settled = $2, last_reply = $3 WHERE id = $1`
+	sqlSpoilt = `
+UPDATE message SET state = 3, watched = 0, lease_until = 0, settled = $2, last_reply = $3, report = $4, recipients = $5
+WHERE id = $1`
+	sqlHasBody = `SELECT COUNT(*) FROM body WHERE message = $1`
 )
 
 // Settle, Forget and the watch marks. sqlEndWait leaves the mark of a message that was wholly refused just before:
@@ -138,7 +103,8 @@ UPDATE message SET state = 0, attempts = attempts - 1, due = due_before, lease_u
 const (
 	sqlGet    = `SELECT ` + messageColumns + ` FROM message WHERE id = $1`
 	sqlSettle = `
-UPDATE message SET state = $2, due = $3, lease_until = 0, settled = $4, watched = $5, recipients = $6, last_reply = $7
+UPDATE message SET state = $2, due = $3, lease_until = 0, settled = $4, watched = $5, recipients = $6, last_reply = $7,
+	report = $8
 WHERE id = $1`
 	sqlAddEvent = `
 INSERT INTO trace (message, seq, time, event)
@@ -148,6 +114,63 @@ VALUES ($1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM trace WHERE message = $1), $2
 	sqlDropMessage = `DELETE FROM message WHERE id = $1`
 	sqlEndWait     = `UPDATE message SET watched = 0 WHERE id = $1 AND watched = 1 AND state <> 3`
 	sqlUnwatch     = `UPDATE message SET watched = 0 WHERE id = $1`
+)
+
+// What operators do.
+const (
+	sqlHold    = `UPDATE message SET state = 2, lease_until = 0, watched = 0 WHERE id = $1`
+	sqlRequeue = `
+UPDATE message SET state = 0, lease_until = 0, due = $2, since = $3, settled = 0, report = $4, recipients = $5 WHERE id = $1`
+)
+
+// What is to be told.
+const (
+	sqlUntold      = `SELECT ` + messageColumns + ` FROM message WHERE report = 1 AND state = $1 AND watched = 0 ORDER BY id LIMIT $2`
+	sqlLate        = `SELECT ` + messageColumns + ` FROM message WHERE state = 0 AND warned = 0 AND received < $1 ORDER BY received, id LIMIT $2`
+	sqlSetReported = `UPDATE message SET report = 2 WHERE id = $1`
+	sqlSetWarned   = `UPDATE message SET warned = 1 WHERE id = $1`
+)
+
+// Purge.
+const (
+	sqlOldDelivered = `SELECT id, 0 FROM message WHERE state = 4 AND settled < $1 ORDER BY settled LIMIT $2`
+	sqlOldFailed    = `
+SELECT id, size FROM message WHERE state = 3 AND settled < $1 AND report <> 1 AND watched = 0 ORDER BY settled LIMIT $2`
+	sqlOldHolds    = `SELECT COUNT(*) FROM hold WHERE until > 0 AND until < $1`
+	sqlOldestSince = `SELECT MIN(CASE WHEN since > 0 THEN since ELSE received END) FROM message WHERE state = 0 OR state = 1 OR state = 2`
+	sqlDropHolds   = `DELETE FROM hold WHERE until > 0 AND until < $1`
+)
+
+// Accounts that are held.
+const (
+	sqlIsHeld    = `SELECT COUNT(*) FROM hold WHERE account = $1 AND until = 0`
+	sqlBeginHold = `INSERT INTO hold (account, since, until) VALUES ($1, $2, 0)`
+	sqlEndHold   = `UPDATE hold SET until = MAX(since, $2) WHERE account = $1 AND until = 0`
+	sqlHolds     = `SELECT since, until FROM hold WHERE account = $1 AND (until = 0 OR until > $2) ORDER BY since`
+)
+
+// When the clock was set back by $2 to $1, what lies ahead moves with it, and nothing that was lies ahead. When it was
+// set forward by $1, only claims move: mail may be tried too early, but an attempt under way must not be made twice.
+var (
+	sqlMoveBack = []string{
+		`UPDATE message SET due = MAX($1, due - $2) WHERE state = 0 AND due > $1`,
+		`UPDATE message SET due = MAX($1, due - $2), lease_until = MAX($1, lease_until - $2) WHERE state = 1`,
+	}
+	sqlClampPast = []string{
+		`UPDATE message SET since = $1 WHERE state <= 2 AND (since > $1 OR since = 0 AND received > $1)`,
+		`UPDATE message SET settled = $1 WHERE state = 3 AND settled > $1`,
+		`UPDATE message SET settled = $1 WHERE state = 4 AND settled > $1`,
+		`UPDATE hold SET since = MIN(since, $1), until = MIN(until, $1)`,
+	}
+)
+
+const sqlClockAhead = `UPDATE message SET lease_until = lease_until + $1 WHERE state = 1`
+
+// sqlBackupGone writes into a copy what became of a message while the copy was made.
+const (
+	sqlCopyTo     = `VACUUM INTO $1`
+	sqlLongTexts  = `SELECT id FROM message WHERE state <> 4 AND id NOT IN (SELECT message FROM body) AND id > $1 ORDER BY id LIMIT 1000`
+	sqlBackupGone = `UPDATE message SET state = 4, watched = 0, lease_until = 0, report = 2, settled = $2 WHERE id = $1`
 )
 
 // What readers ask.
@@ -171,20 +194,26 @@ INSERT INTO account (name, state, record) VALUES ($1, $2, $3)
 ON CONFLICT (name) DO UPDATE SET state = excluded.state, record = excluded.record`
 )
 
-// A listing takes the ids of each state that is asked for, joined by UNION ALL, so that each finds its own index, and
-// then the rows in the order of their ids: $1 account or ”, $2 received before, and $3 now where listStates needs it.
+// A listing of a short queue takes the ids of each state that is asked for, joined by UNION ALL, so that each finds its
+// own index, and then the rows in the order of their ids. A listing of a long queue, or of the history, walks the
+// table itself from where the last page ended: nothing has to be sorted or kept. $1 is the account or ”, $2 received
+// before, $3 after which id, $4 now where listStates needs it.
 const (
-	sqlListHead   = `SELECT ` + messageColumns + ` FROM message WHERE received < $2 AND id IN (`
-	sqlListBranch = `SELECT id FROM message WHERE ($1 = '' OR account = $1) AND `
-	sqlListTail   = `) ORDER BY id`
+	sqlListHead   = `SELECT ` + messageColumns + ` FROM message WHERE ($1 = '' OR account = $1) AND received < $2 AND id > $3 AND `
+	sqlListBranch = `SELECT id FROM message WHERE id > $3 AND ($1 = '' OR account = $1) AND `
+	sqlListTail   = ` ORDER BY id`
+	sqlCountHead  = `SELECT COUNT(*) FROM (SELECT 1 FROM message WHERE `
+	sqlCountTail  = ` LIMIT $1)`
 )
+
+const listDelivered = "state = 4"
 
 // listStates are the conditions for the states of spool.Filter. The zero value lists all that is not delivered.
 var listStates = map[mail.State][]string{
 	"":                  {"state = 0", "state = 1", "state = 2", "state = 3"},
-	mail.StateReady:     {"state = 0 AND (attempts = 0 OR due <= $3)", "state = 1"},
-	mail.StateDeferred:  {"state = 0 AND attempts > 0 AND due > $3"},
+	mail.StateReady:     {"state = 0 AND (attempts = 0 OR due <= $4)", "state = 1"},
+	mail.StateDeferred:  {"state = 0 AND attempts > 0 AND due > $4"},
 	mail.StateHeld:      {"state = 2"},
 	mail.StateFailed:    {"state = 3"},
-	mail.StateDelivered: {"state = 4"},
+	mail.StateDelivered: {listDelivered},
 }

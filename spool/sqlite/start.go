@@ -24,7 +24,7 @@ const (
 )
 
 // takeLock opens and locks the lock file, making directory and file if need be.
-func takeLock(ctx context.Context, dir string) (*os.File, error) {
+func takeLock(ctx context.Context, dir string, tries int) (*os.File, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func takeLock(ctx context.Context, dir string) (*os.File, error) {
 		if err == nil {
 			return f, nil
 		}
-		if !errors.Is(err, spool.ErrLocked) || try == lockTries {
+		if !errors.Is(err, spool.ErrLocked) || try == tries {
 			break
 		}
 		if err = pause(ctx, lockPause); err != nil {
@@ -101,12 +101,18 @@ func (w *writer) step(from int) error {
 }
 
 // reset makes the queue as if the owner before us had stopped in good order: claims are given back, with the attempt
-// counted and noted, and marks for clients that are gone are taken off.
+// counted and noted, and marks for clients that are gone are taken off. If the clock was set back while nothing ran,
+// due times follow it. The octets in use are counted anew, once.
 func (s *Spool) reset() error {
 	now := s.opt.Clock()
 	o := &op{done: make(chan error, 1), do: func(t *tx) error {
 		if err := t.noteInterrupted(now); err != nil {
 			return err
+		}
+		if by := moment(s.w.noted).Sub(now); s.w.noted > 0 && by >= jumpFrom {
+			if err := t.clockBack(now, by); err != nil {
+				return err
+			}
 		}
 		for _, query := range []string{sqlRelease, sqlClampDue} {
 			if _, err := t.exec(query, millis(now)); err != nil {
@@ -118,10 +124,14 @@ func (s *Spool) reset() error {
 				return err
 			}
 		}
-		return nil
+		return t.queryRow([]any{&t.used}, sqlUsed)
 	}}
 	s.w.run([]*op{o})
-	return <-o.done
+	if err := <-o.done; err != nil {
+		return err
+	}
+	s.w.time = keepTime(now)
+	return nil
 }
 
 func (t *tx) noteInterrupted(now time.Time) error {
@@ -160,7 +170,7 @@ func (t *tx) claimedAttempts() (map[mail.ID]int, error) {
 // needsText says whether the text of a message must be kept.
 func (s *Spool) needsText(ctx context.Context, id mail.ID) (bool, error) {
 	var state int
-	err := s.reading.QueryRowContext(ctx, sqlState, int64(id)).Scan(&state)
+	err := s.one(ctx, []any{&state}, sqlState, int64(id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

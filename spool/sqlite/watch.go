@@ -154,13 +154,7 @@ func (s *Spool) Forget(ctx context.Context, id mail.ID) error {
 		if r.state != stateFailed || !r.watched {
 			return refuse("the message is not one that was wholly refused while its client waited")
 		}
-		for _, query := range []string{sqlDropBody, sqlDropTrace, sqlDropMessage} {
-			if _, err := t.exec(query, r.id); err != nil {
-				return err
-			}
-		}
-		t.used -= r.size
-		return nil
+		return t.remove(r.id, r.size)
 	})
 	if err != nil {
 		return fmt.Errorf("forget %s: %w", id, err)

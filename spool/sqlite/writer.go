@@ -48,11 +48,15 @@ type writer struct {
 	conn    *sql.Conn
 	stmts   map[string]*sql.Stmt
 	ops     chan *op
-	version int64            // PRAGMA data_version: moves when another process has written
-	used    int64            // octets of the texts in the spool
-	foreign func()           // called when another process has written
-	after   func()           // called after each commit
-	poll    <-chan time.Time // nil for a spool that is not the owner
+	version int64                    // PRAGMA data_version: moves when another process has written
+	used    int64                    // octets of the texts in the spool
+	foreign func()                   // called when another process has written
+	after   func()                   // called after each commit
+	now     func() time.Time         // the wall clock
+	time    timekeeper               // notices when it jumps
+	noted   int64                    // the time in the ledger
+	fault   func(query string) error // tests make statements fail with it
+	poll    <-chan time.Time         // nil for a spool that is not the owner
 	idle    *time.Timer
 }
 
@@ -91,7 +95,7 @@ func (s *Spool) write(ctx context.Context, cost int, do func(*tx) error) error {
 	o := &op{cost: cost, do: do, done: make(chan error, 1)}
 	select {
 	case s.ops <- o:
-		return <-o.done
+		return s.plain(<-o.done)
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.closing:
@@ -156,7 +160,14 @@ func (w *writer) commit(batch []*op) error {
 		return beginError{err}
 	}
 	t := &tx{w: w, used: w.used}
-	if err := t.runAll(batch); err != nil {
+	err := t.followClock()
+	if err == nil {
+		err = t.runAll(batch)
+	}
+	if err == nil {
+		err = t.keepLedger()
+	}
+	if err != nil {
 		w.rollback()
 		return err
 	}
@@ -203,7 +214,7 @@ func (w *writer) begin() error {
 // rollback ignores that there may be nothing to roll back: SQLite does it by itself on a full disk.
 func (w *writer) rollback() { _, _ = w.exec(sqlRollback) }
 
-// catchUp recounts the octets in use when another process has written since we last looked.
+// catchUp reads how many octets are in use when another process has written since we last looked.
 func (w *writer) catchUp() error {
 	var version int64
 	if err := w.queryRow([]any{&version}, sqlDataVersion); err != nil {
@@ -212,7 +223,7 @@ func (w *writer) catchUp() error {
 	if version == w.version {
 		return nil
 	}
-	if err := w.queryRow([]any{&w.used}, sqlUsed); err != nil {
+	if err := w.queryRow([]any{&w.used, &w.noted}, sqlLedger); err != nil {
 		return err
 	}
 	w.version = version
@@ -221,6 +232,11 @@ func (w *writer) catchUp() error {
 }
 
 func (w *writer) exec(query string, args ...any) (changed int64, err error) {
+	if w.fault != nil {
+		if err := w.fault(query); err != nil {
+			return 0, err
+		}
+	}
 	st, err := w.prepared(query)
 	if err != nil {
 		return 0, err

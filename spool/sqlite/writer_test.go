@@ -248,7 +248,7 @@ func TestTidy(t *testing.T) {
 func TestQueryPlans(t *testing.T) {
 	t.Parallel()
 	s := owner(t, t.TempDir())
-	list, _ := listQuery(listStates[""], spool.Filter{})
+	list, _ := listQuery(listStates[""], spool.Filter{}, false)
 	for name, query := range map[string]string{
 		"due": sqlDue, "next due": sqlNextDue, "counts": sqlCounts, "used": sqlUsed, "list": list,
 		"interrupted": sqlInterrupted, "release": sqlRelease, "unwatch": sqlUnwatchFailed, "clamp": sqlClampDue,

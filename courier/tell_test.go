@@ -1,0 +1,193 @@
+package courier
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mailbearer/mailbearer/mail"
+	"github.com/mailbearer/mailbearer/report"
+	"github.com/mailbearer/mailbearer/spool"
+)
+
+// ours lets every sender have reports; alerts are collected.
+func ours(alerts *[]report.Alert) func(*Options) {
+	return func(o *Options) {
+		o.MaxAge = 5 * time.Hour
+		o.MayReport = func(*mail.Envelope) bool { return true }
+		o.Alert = func(a report.Alert) { *alerts = append(*alerts, a) }
+	}
+}
+
+// kinds counts what was handed to the provider, by kind.
+func kinds(seen *[]mail.Kind, answer func(env *mail.Envelope) mail.Result) *provider {
+	p := &provider{}
+	p.answer = func(_ int, env *mail.Envelope) mail.Result {
+		r := answer(env)
+		if r.Trouble == nil && r.Outcomes[0].State == mail.Delivered {
+			p.mu.Lock()
+			*seen = append(*seen, env.Kind)
+			p.mu.Unlock()
+		}
+		return r
+	}
+	return p
+}
+
+func TestFailureIsToldOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var alerts []report.Alert
+		var seen []mail.Kind
+		b := newBench(t, kinds(&seen, func(env *mail.Envelope) mail.Result {
+			if env.Kind == "" {
+				return same(nobody, env)
+			}
+			if env.Sender != "noreply@example.com" || env.Recipients[0].Address != "a@example.com" {
+				t.Errorf("the report goes from <%s> to <%s>", env.Sender, env.Recipients[0].Address)
+			}
+			return same(ok, env)
+		}), ours(&alerts))
+		defer b.stop()
+		id := b.put("x@example.net")
+		pass(10 * time.Minute)
+		if len(seen) != 1 || seen[0] != mail.KindFailure {
+			t.Errorf("reports: %v", seen)
+		}
+		if len(alerts) != 1 || alerts[0].Kind != report.AlertFailed || alerts[0].IDs[0] != id || !strings.Contains(alerts[0].Text, "550 5.1.1 nobody") {
+			t.Errorf("alerts: %+v", alerts)
+		}
+	})
+}
+
+func TestReportsAreNotReportedOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var alerts []report.Alert
+		var seen []mail.Kind
+		b := newBench(t, kinds(&seen, func(env *mail.Envelope) mail.Result { return same(nobody, env) }), ours(&alerts))
+		defer b.stop()
+		b.put("x@example.net")
+		pass(time.Hour)
+		list, _ := b.spool.List(t.Context(), spool.Filter{Now: time.Now()})
+		if len(list) != 2 {
+			t.Errorf("%d messages, want the message and one report that failed too", len(list))
+		}
+	})
+}
+
+func TestDelayIsWarnedOfOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var alerts []report.Alert
+		var seen []mail.Kind
+		b := newBench(t, kinds(&seen, func(env *mail.Envelope) mail.Result {
+			if env.Kind == "" {
+				return same(busy, env)
+			}
+			return same(ok, env)
+		}), ours(&alerts))
+		defer b.stop()
+		b.put("x@example.net")
+		pass(lateAfter - 5*time.Minute)
+		if len(seen) != 0 {
+			t.Errorf("told already: %v", seen)
+		}
+		pass(30 * time.Minute)
+		if len(seen) != 1 || seen[0] != mail.KindDelay {
+			t.Errorf("after four and a half hours: %v", seen)
+		}
+		pass(time.Hour) // max_age is over
+		if len(seen) != 2 || seen[1] != mail.KindFailure {
+			t.Errorf("at the end: %v", seen)
+		}
+	})
+}
+
+func TestWarningIsWithdrawnWhenTheMailGoes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var alerts []report.Alert
+		var seen []mail.Kind
+		begin := time.Now()
+		b := newBench(t, kinds(&seen, func(env *mail.Envelope) mail.Result {
+			if time.Since(begin) < 5*time.Hour {
+				return mail.Result{Trouble: down}
+			}
+			return same(ok, env)
+		}), ours(&alerts))
+		defer b.stop()
+		for range 3 {
+			b.put("x@example.net")
+		}
+		pass(5*time.Hour + 2*time.Minute)
+		for _, k := range seen {
+			if k != "" {
+				t.Errorf("a %s report was sent about mail that was delivered at the same moment", k)
+			}
+		}
+		if len(seen) != 3 {
+			t.Errorf("%d messages were delivered, want 3", len(seen))
+		}
+		list, _ := b.spool.List(t.Context(), spool.Filter{Now: time.Now()})
+		if len(list) != 0 {
+			t.Errorf("the spool still holds %+v", list)
+		}
+		if len(alerts) != 2 || alerts[0].Kind != report.AlertHeld || alerts[1].Kind != report.AlertWell {
+			t.Errorf("alerts: %+v", alerts)
+		}
+	})
+}
+
+func TestHeldTimeDoesNotAge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var alerts []report.Alert
+		var seen []mail.Kind
+		begin := time.Now()
+		b := newBench(t, kinds(&seen, func(env *mail.Envelope) mail.Result {
+			switch age := time.Since(begin); {
+			case env.Kind != "":
+				return same(ok, env)
+			case age < 2*time.Hour:
+				return mail.Result{Trouble: blocked}
+			default:
+				return same(busy, env)
+			}
+		}), ours(&alerts), func(o *Options) { o.MaxAge = time.Hour })
+		defer b.stop()
+		id := b.put("x@example.net")
+		pass(2*time.Hour + 50*time.Minute) // two hours held, fifty minutes tried; max_age is one hour
+		if m := b.message(id); m.State == mail.StateFailed {
+			t.Fatal("the time in which the account was held was counted")
+		}
+		pass(40 * time.Minute)
+		if m := b.message(id); m.State != mail.StateFailed {
+			t.Errorf("%s after an hour and a half of trying, want failed", m.State)
+		}
+	})
+}
+
+func TestHistoryIsPurged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &provider{answer: delivers}, func(o *Options) { o.HistoryRetention = time.Hour })
+		defer b.stop()
+		for range tidyBatch + 50 {
+			b.put("x@example.net")
+		}
+		count := func() int {
+			list, _ := b.spool.List(t.Context(), spool.Filter{State: mail.StateDelivered, Now: time.Now()})
+			return len(list)
+		}
+		pass(30 * time.Minute)
+		if n := count(); n != tidyBatch+50 {
+			t.Errorf("%d in the history after half an hour", n)
+		}
+		pass(45 * time.Minute)
+		if n := count(); n != 0 {
+			t.Errorf("%d in the history after an hour and a quarter", n)
+		}
+	})
+}

@@ -1,0 +1,77 @@
+package spooltest
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/mailbearer/mailbearer/mail"
+)
+
+func (g *player) hold(t *rapid.T) {
+	id := g.pick(t)
+	g.same(t, "hold", g.s.Hold(g.ctx(), id), g.m.hold(id))
+}
+
+func (g *player) release(t *rapid.T) {
+	id := g.pick(t)
+	g.same(t, "release", g.s.Release(g.ctx(), id), g.m.release(id))
+}
+
+func (g *player) retry(t *rapid.T) {
+	id := g.pick(t)
+	g.same(t, "retry", g.s.Retry(g.ctx(), id), g.m.retry(id))
+}
+
+func (g *player) drop(t *rapid.T) {
+	id := g.pick(t)
+	g.same(t, "drop", g.s.Drop(g.ctx(), id), g.m.drop(id))
+}
+
+// report puts a report, which the spool must refuse when the model says that there is nothing to tell.
+func (g *player) report(t *rapid.T) {
+	kind := rapid.SampledFrom([]mail.Kind{mail.KindFailure, mail.KindSuccess, mail.KindDelay}).Draw(t, "kind")
+	x := &modelMessage{id: mail.NewID(time.Now()), received: g.now, due: g.now, about: g.pick(t),
+		recipients: []mail.RecipientState{mail.Pending}, reported: true, warned: true, events: []string{mail.EventAccepted}}
+	env := &mail.Envelope{ID: x.id, Account: g.m.account, Received: g.now, About: x.about, Kind: kind,
+		Recipients: []mail.Recipient{{Address: "a@example.com", State: mail.Pending}}}
+	allowed := false
+	if kind == mail.KindDelay {
+		allowed = g.m.setWarned(x.about, false)
+	} else {
+		allowed = g.m.setReported(x.about, false)
+	}
+	g.same(t, "report", g.s.Put(g.ctx(), env, g.s.NewBody(x.id), false), allowed)
+	if allowed {
+		g.m.messages[x.id] = x
+	}
+}
+
+func (g *player) mark(t *rapid.T) {
+	id := g.pick(t)
+	if rapid.Bool().Draw(t, "warned") {
+		g.same(t, "warned", g.s.Warned(g.ctx(), id), g.m.setWarned(id, true))
+		return
+	}
+	g.same(t, "reported", g.s.Reported(g.ctx(), id), g.m.setReported(id, true))
+}
+
+// purge removes all that it may; in other games nothing is left that it could.
+func (g *player) purge(t *rapid.T) {
+	all := time.Now().Add(time.Hour)
+	n, err := g.s.Purge(g.ctx(), all, all, 1<<20)
+	g.same(t, "purge", err, true)
+	if want := g.m.purge(); n != want {
+		t.Fatalf("purged %d, want %d", n, want)
+	}
+}
+
+// clear ends a game: whatever stands in the way is taken away, and everything is dropped.
+func (g *player) clear(t *rapid.T) {
+	for _, id := range slices.Sorted(maps.Keys(g.m.messages)) {
+		g.same(t, "unwatch", g.s.Unwatch(g.ctx(), id), true)
+		g.same(t, "drop", g.s.Drop(g.ctx(), id), true)
+	}
+}
