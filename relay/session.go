@@ -219,6 +219,9 @@ func (s *session) dataError(err error, tx *transaction) error {
 		return s.refused(refuse(554, smtp.EnhancedCode{5, 6, 0}, "the header section is longer than %d octets", headerLimit), tx.sender)
 	case errors.Is(err, errLoop):
 		return s.refused(refuse(554, smtp.EnhancedCode{5, 4, 6}, "more than %d Received fields: the message goes in circles", hopLimit), tx.sender)
+	case errors.Is(err, spool.ErrDiskFull):
+		s.log().Error().Err(err).Str("sender", tx.sender).Msg("the disk of data_dir is full; mail is refused with 452 until there is room")
+		return refuse(452, smtp.EnhancedCode{4, 3, 1}, "the relay's disk is full; try again later")
 	case errors.Is(err, spool.ErrFull):
 		s.log().Error().Str("sender", tx.sender).Msg("the spool is full (max_size of [spool]); mail is refused with 452 until some is delivered or dropped")
 		return refuse(452, smtp.EnhancedCode{4, 3, 1}, "the spool is full; try again later")

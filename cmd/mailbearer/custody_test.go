@@ -45,6 +45,7 @@ func TestFailureIsReportedToTheSender(t *testing.T) {
 	if strings.Contains(text, "Final-Recipient: rfc822; office@") {
 		t.Error("the report tells about a recipient that has the message")
 	}
+	w.eventually(func() bool { return strings.Count(w.relay.logged(), `"event":"delivered"`) == 2 })
 	w.relay.kill()
 	w.start() // a report is made once, whatever happens
 	if reply, err := send(w.relay.address, message("after", 100)); err != nil || !strings.HasPrefix(reply, "250 2.0.0 OK") {
