@@ -12,12 +12,18 @@ import (
 // heldAlert tells that an account cannot send.
 func heldAlert(account, mailbox string, t *mail.Trouble) report.Alert {
 	return report.Alert{
-		Kind: report.AlertHeld, Account: account, Key: t.Cause,
+		Kind: report.AlertHeld, Account: account, Key: trouble(t),
 		Title: fmt.Sprintf("The account %s cannot send: %s", account, t.Cause),
 		Text: fmt.Sprintf("Mail for the mailbox %s waits on disk and nothing is lost. It flows again by itself.\n%s",
 			mailbox, said(t.Reply.String())),
 		Fix: t.Fix,
 	}
+}
+
+// trouble names a trouble without the particulars that differ each time, which causes of the network have in brackets.
+func trouble(t *mail.Trouble) string {
+	cause, _, _ := strings.Cut(t.Cause, " (")
+	return string(t.Kind) + ": " + cause
 }
 
 // failedAlert tells that a message was given up for some of its recipients.

@@ -242,7 +242,9 @@ func (k *carrier) finishReady(ctx context.Context) {
 func (k *carrier) well(ctx context.Context, f finished) {
 	k.log.Info().Str("id", f.claimed.Envelope.ID.String()).Msg("the account is well again; its mail flows")
 	k.more = true
-	k.opts.Alert(report.Alert{Kind: report.AlertWell, Account: k.Name, Title: "The account " + k.Name + " can send again"})
+	if k.cond.told {
+		k.opts.Alert(report.Alert{Kind: report.AlertWell, Account: k.Name, Title: "The account " + k.Name + " can send again"})
+	}
 	if a := k.cond.release(); a != nil {
 		a.result = judged(a.result.Trouble, len(a.claimed.Envelope.Unsettled()))
 		k.settle(ctx, *a)
@@ -262,9 +264,11 @@ func (k *carrier) hold(ctx context.Context, f finished) {
 			Str("reply", t.Reply.String()).Str("class", string(t.Class)).Str("cause", t.Cause).Str("fix", t.Fix).
 			Int64("duration_ms", now.Sub(f.started).Milliseconds()).
 			Msg("the account is in trouble; its mail waits")
-		k.opts.Alert(heldAlert(k.Name, k.Mailbox, t))
 	} else {
 		k.log.Debug().Str("id", id.String()).Str("cause", t.Cause).Time("next_probe", k.cond.probeAt).Msg("probe failed")
+	}
+	if k.cond.tell(now) {
+		k.opts.Alert(heldAlert(k.Name, k.Mailbox, t))
 	}
 	if !accused {
 		k.giveBack(ctx, f)

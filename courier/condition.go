@@ -18,6 +18,7 @@ type condition struct {
 	probes  int           // failed so far in this trouble
 	probeAt time.Time     // when the next one is due
 	probed  mail.ID       // the message that the last one took
+	told    bool          // the operators know of it
 
 	suspects map[mail.ID]bool // who met trouble; true: and has had its second chance
 	accused  *finished        // waits, still claimed, for what another message shows
@@ -32,7 +33,7 @@ func (c *condition) met(f finished, now time.Time, retry []time.Duration) (held,
 	t, id := f.result.Trouble, f.claimed.Envelope.ID
 	held = c.trouble == nil
 	if held {
-		c.since, c.probes = now, 0
+		c.since, c.probes, c.told = now, 0, false
 	}
 	accused = c.suspects[id] && c.accused == nil
 	c.suspect(id)
@@ -68,6 +69,19 @@ func (c *condition) passed(f finished) (ended bool) {
 	for id := range c.suspects {
 		c.suspects[id] = true
 	}
+	return true
+}
+
+// tellAfter is how long an outage, or a provider that wants us slower, lasts before the operators are told. What needs
+// a person is told at once.
+const tellAfter = 5 * time.Minute
+
+// tell says once in a trouble that it is time to tell the operators.
+func (c *condition) tell(now time.Time) bool {
+	if c.told || c.trouble.Kind != mail.Refused && now.Sub(c.since) < tellAfter {
+		return false
+	}
+	c.told = true
 	return true
 }
 

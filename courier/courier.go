@@ -47,6 +47,7 @@ type Sign struct {
 type Account struct {
 	Name      string
 	Mailbox   string
+	Remote    string // host name of the provider's mail server, for reports
 	Deliverer Deliverer
 	Pace      Pace
 	Sign      func() Sign // the state of its tokens; may be nil
@@ -75,6 +76,8 @@ type Courier struct {
 	opts     Options
 	carriers map[string]*carrier
 	teller   *teller
+
+	asked map[string]int64 // how often probes were asked for, when last looked
 }
 
 // New returns a courier; Run starts it.
@@ -98,15 +101,46 @@ func (c *Courier) Run(ctx context.Context) {
 	}
 	wg.Go(func() { c.teller.run(ctx) })
 	wg.Go(func() { c.tidy(ctx) })
-	for {
+	c.probesAsked(ctx) // what was asked before we ran is nothing to hurry for
+	look := time.NewTimer(0)
+	for looking := true; ; {
 		select {
 		case <-ctx.Done():
+			look.Stop()
 			wg.Wait()
 			return
 		case <-c.opts.Spool.Changed():
 			c.wake()
+			if !looking {
+				looking = true
+				look.Reset(lookAfter)
+			}
+		case <-look.C:
+			looking = false
+			for _, account := range c.probesAsked(ctx) {
+				c.Probe(account)
+			}
 		}
 	}
+}
+
+// lookAfter is how long after a change it is looked whether the change was a request to probe: not at every one, since
+// every message that arrives is a change.
+const lookAfter = 300 * time.Millisecond
+
+// probesAsked returns the accounts that other processes ask to be tried at once, since it was last called.
+func (c *Courier) probesAsked(ctx context.Context) (accounts []string) {
+	asked, err := c.opts.Spool.ProbesAsked(ctx)
+	if err != nil {
+		return nil // seen with the next change
+	}
+	for account, n := range asked {
+		if n > c.asked[account] {
+			accounts = append(accounts, account)
+		}
+	}
+	c.asked = asked
+	return accounts
 }
 
 func (c *Courier) wake() {

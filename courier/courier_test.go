@@ -392,6 +392,29 @@ func TestProbeAtOnceWhenAsked(t *testing.T) {
 	})
 }
 
+func TestProbeAtOnceWhenAnotherProcessAsks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &provider{answer: func(n int, env *mail.Envelope) mail.Result {
+			if n == 1 {
+				return mail.Result{Trouble: blocked}
+			}
+			return same(ok, env)
+		}}
+		b := newBench(t, p)
+		defer b.stop()
+		id := b.put("x@example.net")
+		pass(5 * time.Second)
+		if err := b.spool.AskProbe(t.Context(), "default"); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		if m := b.message(id); m.State != mail.StateDelivered {
+			t.Errorf("%s a second after the request", m.State)
+		}
+	})
+}
+
 func TestStopGivesBackWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -25,16 +25,16 @@ const (
 // all mail, and the operators by alerts. What is still to be told is in the spool, so that a crash forgets nothing and
 // repeats nothing.
 type teller struct {
-	opts      Options
-	mailboxes map[string]string // by account
-	wake      chan struct{}
-	log       zerolog.Logger
+	opts     Options
+	accounts map[string]Account
+	wake     chan struct{}
+	log      zerolog.Logger
 }
 
 func newTeller(o Options) *teller {
-	t := &teller{opts: o, mailboxes: make(map[string]string), wake: make(chan struct{}, 1), log: o.Log}
+	t := &teller{opts: o, accounts: make(map[string]Account), wake: make(chan struct{}, 1), log: o.Log}
 	for _, a := range o.Accounts {
-		t.mailboxes[a.Name] = a.Mailbox
+		t.accounts[a.Name] = a
 	}
 	return t
 }
@@ -84,7 +84,7 @@ func (t *teller) failure(ctx context.Context, m spool.Message) error {
 		return err
 	}
 	told := recipients(m, trace, mail.Failed)
-	if err := t.report(ctx, m, told, report.Rules{MayReport: t.mayReport(&m.Envelope)}); err != nil {
+	if err := t.report(ctx, m, told, lastAttempt(trace), report.Rules{MayReport: t.mayReport(&m.Envelope)}); err != nil {
 		return err
 	}
 	t.opts.Alert(failedAlert(m, told))
@@ -101,7 +101,7 @@ func (t *teller) success(ctx context.Context, m spool.Message) error {
 	for _, e := range trace {
 		rules.ProviderReports = rules.ProviderReports || e.Event == mail.EventDelivered && e.Reports
 	}
-	return t.report(ctx, m, recipients(m, trace, mail.Delivered), rules)
+	return t.report(ctx, m, recipients(m, trace, mail.Delivered), lastAttempt(trace), rules)
 }
 
 // late warns the sender of a message that waits for hours.
@@ -114,7 +114,7 @@ func (t *teller) late(ctx context.Context, m spool.Message) error {
 	if accounts, err := t.opts.Spool.Accounts(ctx); err == nil {
 		blameAccount(told, accounts[m.Envelope.Account])
 	}
-	return t.report(ctx, m, told, report.Rules{MayReport: t.mayReport(&m.Envelope), Late: true})
+	return t.report(ctx, m, told, lastAttempt(trace), report.Rules{MayReport: t.mayReport(&m.Envelope), Late: true})
 }
 
 // mayReport says whether a message's sender is one of ours.
@@ -124,7 +124,7 @@ func (t *teller) mayReport(env *mail.Envelope) func(string) bool {
 
 // report writes one report into the spool, or notes that none is wanted. The spool takes the report and the note that
 // it was made in one transaction.
-func (t *teller) report(ctx context.Context, m spool.Message, told []report.Recipient, rules report.Rules) error {
+func (t *teller) report(ctx context.Context, m spool.Message, told []report.Recipient, attempted time.Time, rules report.Rules) error {
 	outcomes := make(map[int]mail.Outcome)
 	for _, r := range told {
 		outcomes[r.Index] = r.Outcome
@@ -133,7 +133,7 @@ func (t *teller) report(ctx context.Context, m spool.Message, told []report.Reci
 	if len(due) == 0 {
 		return t.note(ctx, m.Envelope.ID, rules.Late)
 	}
-	env, text, err := t.write(ctx, m, told, due[0])
+	env, text, err := t.write(ctx, m, told, due[0], attempted)
 	if err != nil {
 		t.log.Error().Err(err).Str("id", m.Envelope.ID.String()).Msg("no report can be written about this message; its sender is not told")
 		return t.note(ctx, m.Envelope.ID, rules.Late)
@@ -163,11 +163,11 @@ func (t *teller) note(ctx context.Context, id mail.ID, late bool) error {
 }
 
 // write makes the report of one notice.
-func (t *teller) write(ctx context.Context, m spool.Message, told []report.Recipient, n report.Notice) (*mail.Envelope, []byte, error) {
+func (t *teller) write(ctx context.Context, m spool.Message, told []report.Recipient, n report.Notice, attempted time.Time) (*mail.Envelope, []byte, error) {
 	now := time.Now()
 	in := report.Input{
-		ID: mail.NewID(now), Kind: n.Kind, Now: now, Hostname: t.opts.Hostname, Mailbox: t.mailboxes[m.Envelope.Account],
-		Envelope: &m.Envelope,
+		ID: mail.NewID(now), Kind: n.Kind, Now: now, Hostname: t.opts.Hostname, Mailbox: t.accounts[m.Envelope.Account].Mailbox,
+		Remote: t.accounts[m.Envelope.Account].Remote, Envelope: &m.Envelope, Attempted: attempted,
 	}
 	for _, r := range told {
 		for _, i := range n.Recipients {
@@ -209,6 +209,16 @@ func recipients(m spool.Message, trace []mail.Event, states ...mail.RecipientSta
 		}
 	}
 	return list
+}
+
+// lastAttempt is when the provider was last spoken to about a message; zero if it never was.
+func lastAttempt(trace []mail.Event) (at time.Time) {
+	for _, e := range trace {
+		if e.Attempt > 0 && e.Connection != "" {
+			at = e.Time
+		}
+	}
+	return at
 }
 
 // blameAccount gives what waits for its account the account's own reason.

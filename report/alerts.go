@@ -44,7 +44,7 @@ type AlertOptions struct {
 	WebhookSecret string // "" leaves the signature out
 	HTTP          *http.Client
 	Hostname      string // of this relay
-	// Log tells of alerts that cannot be told otherwise; nil drops them. It is called from Run and from Raise.
+	// Log tells of alerts that cannot be told otherwise; nil drops them. Several goroutines call it.
 	Log func(problem string, err error)
 }
 

@@ -47,7 +47,7 @@ var reports = []struct {
 	}},
 	{"delay", func() Input {
 		o := unreachable
-		o.State, o.Cause = mail.Deferred, "the provider is busy"
+		o.State, o.Cause, o.Fix = mail.Deferred, "the provider is busy", "Lower limits.messages_per_minute if it stays so."
 		in := inputOf(mail.KindDelay, o, 2)
 		in.Until = noon.Add(5 * 24 * time.Hour)
 		in.Envelope.Return = "FULL"
@@ -57,7 +57,7 @@ var reports = []struct {
 		same(t, "Status", get(p.Parts[1].Groups[1], "Status"), "4.7.500")
 		same(t, "Will-Retry-Until", get(p.Parts[1].Groups[1], "Will-Retry-Until"), "Mon, 30 Nov 2026 12:00:00 +0000")
 		same(t, "third part", p.Parts[2].Type, "text/rfc822-headers") // RFC 3461 §6.2: no failure, no text
-		contains(t, p.Parts[0].Text, "No action is needed", "Mon, 30 Nov 2026 12:00:00 +0000")
+		contains(t, p.Parts[0].Text, "You need not do anything", "What whoever runs", "Mon, 30 Nov 2026 12:00:00 +0000")
 	}},
 	{"success", func() Input {
 		return inputOf(mail.KindSuccess, mail.Outcome{State: mail.Delivered, Reply: mail.Reply{Code: 250, Enhanced: "2.0.0", Text: "OK"}}, 0)

@@ -29,9 +29,9 @@ var kinds = map[mail.Kind]kind{
 		"Not delivered yet", "delayed", '4', "has not been delivered yet to",
 		func(in Input) string {
 			if in.Until.IsZero() {
-				return "No action is needed. It will be tried again, and you will be told if that does not help."
+				return "You need not do anything, and need not send it again. It will be tried again, and you will be told if that does not help."
 			}
-			return "No action is needed. It will be tried until " + date(in.Until) + ", and you will be told if that does not help."
+			return "You need not do anything, and need not send it again. It will be tried until " + date(in.Until) + ", and you will be told if that does not help."
 		},
 	},
 	mail.KindSuccess: {
@@ -90,7 +90,11 @@ func explain(k mail.Kind, r Recipient) string {
 	if said := line(r.Outcome.Reply.String()); said != "" {
 		fmt.Fprintf(&b, "\n    The provider said:\n        %s\n", cut(said, maxDiagnostic))
 	}
-	for _, e := range [][2]string{{"What it means:", r.Outcome.Cause}, {"What to do:", r.Outcome.Fix}} {
+	fix := "What to do:"
+	if k == mail.KindDelay {
+		fix = "What whoever runs the relay can do:" // the sender is told that nothing need be done
+	}
+	for _, e := range [][2]string{{"What it means:", r.Outcome.Cause}, {fix, r.Outcome.Fix}} {
 		if e[1] != "" && k != mail.KindSuccess {
 			fmt.Fprintf(&b, "\n    %s\n%s", e[0], wrap(e[1], "        "))
 		}
@@ -137,7 +141,7 @@ func from(c mail.Client) string {
 	return strings.Join(parts, "")
 }
 
-// wrap breaks our own prose into lines of at most 76 characters, its line ends kept.
+// wrap breaks our own prose into lines of at most 72 octets, its line ends kept.
 func wrap(s, indent string) string {
 	var b strings.Builder
 	for paragraph := range strings.SplitSeq(s, "\n") {
@@ -147,7 +151,7 @@ func wrap(s, indent string) string {
 			case at == 0:
 				b.WriteString(indent)
 				at = len(indent)
-			case at+1+len(word) > 76:
+			case at+1+len(word) > 72:
 				b.WriteString("\n" + indent)
 				at = len(indent)
 			default:

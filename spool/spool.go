@@ -134,6 +134,12 @@ type Spool interface {
 	// hold that a crash left open lasts until the account is written as ready.
 	HeldSince(ctx context.Context, account string, since time.Time) (time.Duration, error)
 
+	// AskProbe asks the running relay to try an account at once, should it be held: a person has changed something.
+	AskProbe(ctx context.Context, account string) error
+
+	// ProbesAsked says how often AskProbe was called for each account. A number that has grown is a request.
+	ProbesAsked(ctx context.Context) (map[string]int64, error)
+
 	// Changed delivers when mail may have become due: after a Put here, and within a second of a write by another
 	// process. It has one slot, so a slow reader misses nothing but repetitions.
 	Changed() <-chan struct{}

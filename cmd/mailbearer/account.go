@@ -4,6 +4,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/mailbearer/mailbearer/config"
@@ -16,6 +17,7 @@ import (
 // account joins what one upstream account needs: its tokens, its SMTP connections, its governor.
 type account struct {
 	name, mailbox string
+	remote        string    // host name of the provider's mail server
 	expires       time.Time // of its credential, when known
 	tokens        *tokens.Manager
 	smtp          *upstream.SMTP
@@ -36,7 +38,8 @@ func openAccount(a config.Account, network config.Network, hostname string) (*ac
 	if err != nil {
 		return nil, err
 	}
-	acc := &account{name: a.Name, mailbox: a.Mailbox, expires: expires, touch: func() {}}
+	remote, _, _ := net.SplitHostPort(a.Endpoints.SMTP)
+	acc := &account{name: a.Name, mailbox: a.Mailbox, remote: remote, expires: expires, touch: func() {}}
 	acc.tokens = tokens.New(tokens.Options{
 		Name: a.Name, Flow: flow, API: tokens.Exchange, Changed: func(tokens.State) { acc.touch() },
 	})

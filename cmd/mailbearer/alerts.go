@@ -15,8 +15,12 @@ import (
 // openAlerts translates [alerts] for report. An alert's e-mail is mail like all other: it goes through the spool.
 func (s *station) openAlerts(hostname string) (*report.Alerts, error) {
 	c := s.cfg.Alerts
+	way, err := openWay(s.cfg.Network)
+	if err != nil {
+		return nil, err
+	}
 	o := report.AlertOptions{
-		Email: c.Email, Hostname: hostname, HTTP: &http.Client{},
+		Email: c.Email, Hostname: hostname, HTTP: &http.Client{Transport: &http.Transport{Proxy: way.http}},
 		Log: func(problem string, err error) { s.log.Warn().Err(err).Str("detail", problem).Msg("alerts") },
 		Put: func(ctx context.Context, to []string, subject string, body []byte, about report.Alert) error {
 			return s.putAlert(ctx, hostname, to, subject, body, about)
@@ -29,7 +33,6 @@ func (s *station) openAlerts(hostname string) (*report.Alerts, error) {
 		if !secret.from.IsSet() {
 			continue
 		}
-		var err error
 		if *secret.to, err = secret.from.Reveal(); err != nil {
 			return nil, err
 		}

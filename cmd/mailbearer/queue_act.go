@@ -77,13 +77,14 @@ type act struct {
 	name, short string
 	done        string // what is said of each message
 	do          func(spool.Spool, context.Context, mail.ID) error
+	probes      bool // a held account is to try at once
 }
 
 var acts = []act{
-	{"retry", "Try messages at once, failed ones too", "is due now", spool.Spool.Retry},
-	{"hold", "Set messages aside until they are released", "is held", spool.Spool.Hold},
-	{"release", "Let held messages go", "is released and due now", spool.Spool.Release},
-	{"drop", "Remove messages for good; nobody is told", "is dropped", spool.Spool.Drop},
+	{"retry", "Try messages at once, failed ones too", "is due now", spool.Spool.Retry, true},
+	{"hold", "Set messages aside until they are released", "is held", spool.Spool.Hold, false},
+	{"release", "Let held messages go", "is released and due now", spool.Spool.Release, true},
+	{"drop", "Remove messages for good; nobody is told", "is dropped", spool.Spool.Drop, false},
 }
 
 func newQueueAct(e *env, a act) *cobra.Command {
@@ -109,6 +110,18 @@ func newQueueAct(e *env, a act) *cobra.Command {
 	return cmd
 }
 
+// doAndProbe does it; what is to go at once makes a held account try at once.
+func (a act) doAndProbe(ctx context.Context, sp spool.Spool, id mail.ID) error {
+	if err := a.do(sp, ctx, id); err != nil || !a.probes {
+		return err
+	}
+	m, err := sp.Get(ctx, id)
+	if err != nil {
+		return nil // it has gone already
+	}
+	return sp.AskProbe(ctx, m.Envelope.Account)
+}
+
 // run does it to each message and fails if one of them could not be served.
 func (a act) run(ctx context.Context, e *env, sp spool.Spool, c *chosen, args []string) error {
 	ids, err := c.ids(ctx, sp, args)
@@ -121,7 +134,7 @@ func (a act) run(ctx context.Context, e *env, sp spool.Spool, c *chosen, args []
 	}
 	failed := 0
 	for _, id := range ids {
-		switch err := a.do(sp, ctx, id); {
+		switch err := a.doAndProbe(ctx, sp, id); {
 		case err == nil:
 			fmt.Fprintf(e.stdout, "%s %s\n", id, a.done)
 		case errors.Is(err, spool.ErrBusy):

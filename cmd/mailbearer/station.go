@@ -86,7 +86,7 @@ func (s *station) courierOptions(hostname string) courier.Options {
 	}
 	for _, a := range s.accounts {
 		o.Accounts = append(o.Accounts, courier.Account{
-			Name: a.name, Mailbox: a.mailbox, Deliverer: a.upstream, Pace: a.upstream, Sign: a.sign, Renew: a.tokens.Kick,
+			Name: a.name, Mailbox: a.mailbox, Remote: a.remote, Deliverer: a.upstream, Pace: a.upstream, Sign: a.sign, Renew: a.tokens.Kick,
 			Expires: a.expires,
 		})
 	}

@@ -24,6 +24,21 @@ var operateTests = []test{
 	{name: "Verbs take a claim that has lapsed", run: lapsedClaim},
 	{name: "Verbs know what is not there", run: verbsNotThere},
 	{name: "Verbs wake", run: verbsWake},
+	{name: "AskProbe counts and wakes", run: askProbe},
+}
+
+func askProbe(k *kit) {
+	asked, err := k.ProbesAsked(k.ctx)
+	k.ok(err)
+	k.must(len(asked) == 0, "asked already: %v", asked)
+	for range 2 {
+		k.ok(k.AskProbe(k.ctx, "a"))
+		k.ok(k.AskProbe(k.ctx, "b"))
+		<-k.Changed()
+	}
+	asked, err = k.ProbesAsked(k.ctx)
+	k.ok(err)
+	k.must(len(asked) == 2 && asked["a"] == 2 && asked["b"] == 2, "asked: %v", asked)
 }
 
 // verbs are what an operator does, by name.

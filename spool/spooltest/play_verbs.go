@@ -58,12 +58,12 @@ func (g *player) mark(t *rapid.T) {
 	g.same(t, "reported", g.s.Reported(g.ctx(), id), g.m.setReported(id, true))
 }
 
-// purge removes all that it may; in other games nothing is left that it could.
+// purge removes all that it may, of a game that failed before too; compare finds what it should have left.
 func (g *player) purge(t *rapid.T) {
 	all := time.Now().Add(time.Hour)
 	n, err := g.s.Purge(g.ctx(), all, all, 1<<20)
 	g.same(t, "purge", err, true)
-	if want := g.m.purge(); n != want {
+	if want := g.m.purge(); n < want {
 		t.Fatalf("purged %d, want %d", n, want)
 	}
 }

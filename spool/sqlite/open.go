@@ -51,6 +51,7 @@ type Options struct {
 	create    func(path string) (file, error)                  // how a text's file is made; tests make it fail
 	fileSys   func(dir string) (kind string, network bool)     // what a directory is on
 	freeSpace func(dir string) (free, total int64, known bool) // how much room there is
+	fault     func(query string) error                         // makes the writer's statements fail
 }
 
 // file is what a spilled text is written to.
@@ -253,7 +254,7 @@ func (s *Spool) newWriter(conn *sql.Conn) *writer {
 	idle.Stop()
 	return &writer{
 		conn: conn, stmts: map[string]*sql.Stmt{}, ops: s.ops, idle: idle,
-		foreign: s.signal, after: s.removeDoubtful, now: s.opt.Clock,
+		foreign: s.signal, after: s.removeDoubtful, now: s.opt.Clock, fault: s.opt.fault,
 	}
 }
 

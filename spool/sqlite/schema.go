@@ -55,6 +55,7 @@ CREATE TABLE account (
 //   - since, from which max_age counts. 0 is the time of receipt, so that old rows need not be rewritten;
 //   - indexes in the order of settling, for Purge. The one of delivered rows only grows at its end, which is cheap;
 //   - hold, the times in which accounts were held. Rows of an account may overlap after the clock was set back;
+//   - probe, what other processes ask the relay to try at once;
 //   - ledger, one row: the octets of all texts, so that nobody counts a million rows because another process has
 //     written, and the latest time known, so that a clock that was set back while nothing ran is noticed.
 const schema2 = `
@@ -73,6 +74,11 @@ CREATE TABLE hold (
 	until   BIGINT NOT NULL -- 0 while it lasts
 );
 CREATE INDEX hold_account ON hold (account, until);
+
+CREATE TABLE probe (
+	account TEXT   PRIMARY KEY,
+	asked   BIGINT NOT NULL -- how often
+);
 
 CREATE TABLE ledger (
 	one    INTEGER PRIMARY KEY CHECK (one = 1),

@@ -146,6 +146,8 @@ const (
 	sqlIsHeld    = `SELECT COUNT(*) FROM hold WHERE account = $1 AND until = 0`
 	sqlBeginHold = `INSERT INTO hold (account, since, until) VALUES ($1, $2, 0)`
 	sqlEndHold   = `UPDATE hold SET until = MAX(since, $2) WHERE account = $1 AND until = 0`
+	sqlAskProbe  = `INSERT INTO probe (account, asked) VALUES ($1, 1) ON CONFLICT (account) DO UPDATE SET asked = probe.asked + 1`
+	sqlProbes    = `SELECT account, asked FROM probe`
 	sqlHolds     = `SELECT since, until FROM hold WHERE account = $1 AND (until = 0 OR until > $2) ORDER BY since`
 )
 

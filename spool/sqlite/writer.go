@@ -55,7 +55,7 @@ type writer struct {
 	now     func() time.Time         // the wall clock
 	time    timekeeper               // notices when it jumps
 	noted   int64                    // the time in the ledger
-	fault   func(query string) error // tests make statements fail with it
+	fault   func(query string) error // see Options
 	poll    <-chan time.Time         // nil for a spool that is not the owner
 	idle    *time.Timer
 }

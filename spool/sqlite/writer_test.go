@@ -84,77 +84,6 @@ func TestHandedOverIsAwaited(t *testing.T) {
 	}
 }
 
-// faultyFile fails at a chosen call, as a full disk does.
-type faultyFile struct {
-	file
-	room   int
-	onSync error
-}
-
-var errNoSpace = errors.New("no space left on device")
-
-func (f *faultyFile) Write(p []byte) (int, error) {
-	if f.room -= len(p); f.room < 0 {
-		return 0, errNoSpace
-	}
-	return f.file.Write(p)
-}
-
-func (f *faultyFile) Sync() error { return f.onSync }
-
-func TestWriteErrorsSurface(t *testing.T) {
-	t.Parallel()
-	const size = spool.InlineLimit + 2*fileBuffer
-	for name, fault := range map[string]faultyFile{
-		"at the first write": {room: 0},
-		"in the middle":      {room: spool.InlineLimit + fileBuffer/2},
-		"at the last write":  {room: size - 1},
-		"at the sync":        {room: size, onSync: errNoSpace},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			s := openTest(t, Options{Dir: dir, Owner: true, create: func(path string) (file, error) {
-				f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
-				broken := fault
-				broken.file = f
-				return &broken, err
-			}})
-			env, b, err := begin(s, 0)
-			check(t, err)
-			for range size / 4096 {
-				if _, err = b.Write(make([]byte, 4096)); err != nil {
-					break
-				}
-			}
-			if err == nil {
-				err = s.Put(t.Context(), env, b, true)
-			} else if again := s.Put(t.Context(), env, b, true); !errors.Is(again, errNoSpace) {
-				t.Errorf("Put after a failed Write: %v", again)
-			}
-			if !errors.Is(err, errNoSpace) {
-				t.Errorf("got %v", err)
-			}
-			b.Discard()
-			wantNothing(t, s, env.ID)
-		})
-	}
-}
-
-// wantNothing fails if anything of a message is in the spool or on the disk.
-func wantNothing(t *testing.T, s *Spool, id mail.ID) {
-	t.Helper()
-	if _, err := s.Get(context.Background(), id); !errors.Is(err, spool.ErrNotFound) {
-		t.Errorf("Get: %v", err)
-	}
-	if _, err := os.Stat(bodyPath(s.opt.Dir, id)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a file was left: %v", err)
-	}
-	if len(s.Watched("a")) != 0 {
-		t.Error("it is watched")
-	}
-}
-
 func TestOpenFailureLeavesTheOthersFile(t *testing.T) {
 	t.Parallel()
 	s := owner(t, t.TempDir())
@@ -167,55 +96,6 @@ func TestOpenFailureLeavesTheOthersFile(t *testing.T) {
 	r, err := s.Open(t.Context(), id)
 	check(t, err)
 	check(t, r.Close())
-}
-
-// A database that cannot grow refuses what does not fit and nothing else, and goes on when there is room.
-func TestFullDatabase(t *testing.T) {
-	t.Parallel()
-	s := owner(t, t.TempDir())
-	kept := put(t, s, 10, false)
-	check(t, s.write(t.Context(), 0, func(tx *tx) error {
-		return tx.queryRow([]any{new(int)}, `PRAGMA max_page_count = 30`)
-	}))
-	var full int
-	for range 60 {
-		env, b, err := begin(s, 4096)
-		check(t, err)
-		if err := s.Put(t.Context(), env, b, false); err != nil {
-			full++
-			wantNothing(t, s, env.ID)
-		}
-	}
-	if full == 0 || full == 60 {
-		t.Fatalf("%d of 60 did not fit", full)
-	}
-	env, b, err := begin(s, spool.InlineLimit+1)
-	check(t, err)
-	_ = s.Put(t.Context(), env, b, false) // its file must not outlive its row
-	if _, err := s.Get(t.Context(), env.ID); errors.Is(err, spool.ErrNotFound) {
-		wantNothing(t, s, env.ID)
-	}
-	check(t, s.write(t.Context(), 0, func(tx *tx) error {
-		return tx.queryRow([]any{new(int)}, `PRAGMA max_page_count = 1000000`)
-	}))
-	put(t, s, 4096, false)
-	get(t, s, kept)
-}
-
-// The file of a Put whose commit failed is kept until another commit has written over what a crash could find.
-func TestDoubtfulCommitKeepsTheFile(t *testing.T) {
-	t.Parallel()
-	s := owner(t, t.TempDir())
-	_, b, err := begin(s, spool.InlineLimit+1)
-	check(t, err)
-	body := b.(*body)
-	check(t, body.harden())
-	s.settleFile(body, commitError{errNoSpace})
-	if _, err := os.Stat(body.path()); err != nil {
-		t.Fatal("the file is gone:", err)
-	}
-	put(t, s, 10, false)
-	wantNothing(t, s, body.id)
 }
 
 func TestTidy(t *testing.T) {
