@@ -261,9 +261,6 @@ func TestWarnings(t *testing.T) {
 		{"console", "[console]\naddress = '127.0.0.1:4443'\n" + account,
 			`t.toml:2: console.address: "127.0.0.1:4443" is not available in this version; there is no console`},
 		{"no console", "[console]\naddress = 'off'\n" + account, ""},
-		{"alerts", "[alerts]\nemail = 'it@example.com'\nwebhook = 'https://h.example.com/x'\n" + account,
-			"t.toml:2: alerts.email: is not available in this version; nobody is told\n" +
-				"t.toml:3: alerts.webhook: is not available in this version; nobody is told"},
 		{"auto", strings.Replace(account, "oauth", "transport = 'auto'\noauth", 1),
 			`t.toml:5: account.transport: "auto" is not available in this version; "smtp" is used`},
 	} {

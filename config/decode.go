@@ -15,6 +15,7 @@ type reader struct {
 	dir                string // where relative paths start
 	env                func(string) (string, bool)
 	missingCertificate bool // AllowMissingCertificate
+	blind              bool // WithoutSecrets
 	mistakes           Mistakes
 	warnings           Mistakes
 }

@@ -19,6 +19,10 @@ type Option int
 // that run before it is made.
 const AllowMissingCertificate Option = 1
 
+// WithoutSecrets looks at no file and no variable that the text names: for a user who may read the configuration and
+// not the secrets, as whoever calls sendmail. Secrets are left unset, certificates and the like unseen.
+const WithoutSecrets Option = 2
+
 // Load reads and checks a file. The error is Mistakes when the file could be read and something in it is wrong;
 // otherwise it wraps the cause, such as fs.ErrNotExist.
 func Load(path string, options ...Option) (*Config, error) {
@@ -53,7 +57,8 @@ func Parse(name string, text []byte, options ...Option) (*Config, error) {
 	}
 	r := &reader{
 		file: name, dir: filepath.Dir(name), env: os.LookupEnv,
-		missingCertificate: slices.Contains(options, AllowMissingCertificate),
+		missingCertificate: slices.Contains(options, AllowMissingCertificate) || slices.Contains(options, WithoutSecrets),
+		blind:              slices.Contains(options, WithoutSecrets),
 	}
 	return r.read(root)
 }

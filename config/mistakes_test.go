@@ -289,12 +289,11 @@ func TestMistakesOfAccounts(t *testing.T) {
 		{"flow of provider", accountWith("provider = 'google'", secret), `6: account.oauth.flow: provider "google" does not have "client-secret": use "browser" or "service-account"` + "\n" +
 			`8: account.oauth.tenant: does not belong to provider = "google", which has no tenants: remove it`},
 		{"custom", accountWith("provider = 'custom'", "flow = 'client-secret'\nclient_secret = 'x'\nclient_id = 'y'"),
-			"1: account.endpoints.smtp: is missing: provider = \"custom\" needs it\n1: account.endpoints.token: is missing: provider = \"custom\" needs it\n4: account.provider: \"custom\" is not available in this version; only Microsoft 365 is"},
+			"1: account.endpoints.smtp: is missing: provider = \"custom\" needs it\n1: account.endpoints.token: is missing: provider = \"custom\" needs it"},
 		{"custom is fine", accountWith("provider = 'custom'", "flow = 'client-secret'\nclient_secret = 'x'\nclient_id = 'y'"+endpoint+"smtp = 'a.test:465'\ntoken = 'https://a.test/t'"),
-			`4: account.provider: "custom" is not available in this version; only Microsoft 365 is`},
+			``},
 		{"custom graph", accountWith("provider = 'custom'\ntransport = 'auto'", "flow = 'client-secret'\nclient_secret = 'x'\nclient_id = 'y'"+endpoint+"smtp = 'a.test:465'\ntoken = 'https://a.test/t'"),
-			"4: account.provider: \"custom\" is not available in this version; only Microsoft 365 is\n" +
-				"5: account.transport: \"auto\" needs Microsoft Graph, which custom does not have: use \"smtp\""},
+			"5: account.transport: \"auto\" needs Microsoft Graph, which custom does not have: use \"smtp\""},
 		{"endpoint of others", accountWith("", secret+endpoint+"token = 'https://a.test/t'"), `12: account.endpoints.token: does not belong to provider = "microsoft365", but to "google" or "custom"`},
 		{"endpoints", accountWith("", secret+endpoint+"smtp = 'a.test'\nauthority = 'http://a.test'\ngraph = 'a.test'\nsasl = 'plain'\nca_file = '/'"),
 			"12: account.endpoints.smtp: \"a.test\" is not an address with a port: write host:port, as in \"smtp.office365.com:587\"\n" +
@@ -308,7 +307,7 @@ func TestMistakesOfAccounts(t *testing.T) {
 		{"domains", accountWith("domains = ['example.com', '@example.net']", secret), `4: account.domains: "@example.net" is not a domain: write one as in "example.com"`},
 		{"limits", accountWith("limits = { connections = 0, messages_per_minute = -1 }", secret), "4: account.limits.connections: 0 is not allowed: it must be at least 1\n4: account.limits.messages_per_minute: -1 is not allowed: it must be at least 0"},
 		{"graph", accountWith("transport = 'graph'", secret), `4: account.transport: "graph" is not available in this version; use "smtp"`},
-		{"device code", accountWith("", "flow = 'device-code'\n"+ids), `6: account.oauth.flow: "device-code" is not available in this version; use "client-certificate" or "client-secret"`},
+		{"device code", accountWith("", "flow = 'device-code'\n"+ids), ``},
 		{"single brackets", strings.Replace(accountWith("zzz = 1", secret), "[[account]]", "[account]", 1), "1: account: is a list of tables: write [[account]] with two brackets\n4: account.zzz: unknown key"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"net/url"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -28,6 +29,9 @@ func (r *reader) dataDir(c *Config) {
 		c.Tokens.Store = c.Relay.DataDir
 	}
 }
+
+// DefaultDataDir is the data directory of a configuration that names none.
+func DefaultDataDir() string { return defaultDataDir(runtime.GOOS, os.LookupEnv) }
 
 // defaultDataDir is where the operating system expects a service's data.
 func defaultDataDir(goos string, env func(string) (string, bool)) string {

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // unbuilt are values that the documentation has and this version cannot do yet. None of them is silently ignored:
 // each is a mistake, or a warning where the relay does its work without it. Delete a row when its feature is built.
@@ -8,26 +11,19 @@ var unbuilt = []struct {
 	key     string
 	value   func(*node) bool // of what is written in the file; defaults are never unbuilt
 	instead string
+	says    string // the whole text, where "not available" would be too much
 	warning bool
 }{
-	{key: "account.provider", value: is("custom"), instead: "only Microsoft 365 is"}, // tokens has Entra's flows only
 	{key: "account.transport", value: is("graph"), instead: `use "smtp"`},
 	{key: "account.transport", value: is("auto"), instead: `"smtp" is used`, warning: true},
-	{key: "account.oauth.flow", value: is("device-code"), instead: builtFlows},
-	{key: "account.oauth.flow", value: is("browser"), instead: builtFlows},
-	{key: "account.oauth.flow", value: is("managed-identity"), instead: builtFlows},
-	{key: "account.oauth.flow", value: is("federated-token"), instead: builtFlows},
-	{key: "account.oauth.flow", value: is("service-account"), instead: builtFlows},
 	{key: "spool.engine", value: is("postgres"), instead: `use "sqlite"`},
 	{key: "listener.address", value: begins("systemd:"), instead: `write host:port, as in "127.0.0.1:2525"`},
 	{key: "account.from", value: is("rewrite"), instead: `use "keep", and set the devices' sender to the mailbox`},
 	{key: "account.limits.recipients_per_day", value: isNot(int64(10000)), instead: "the provider's own limit holds", warning: true},
-	{key: "aliases", value: notEmpty, instead: "sendmail has them, and recipients by SMTP need a domain", warning: true},
+	{key: "aliases", value: notEmpty, says: "is for sendmail only in this version; recipients by SMTP need a domain", warning: true},
 	{key: "listener.proxy_protocol_from", value: notEmpty, instead: "remove it"},
 	{key: "console.address", value: isNot("off"), instead: "there is no console", warning: true},
 }
-
-const builtFlows = `use "client-certificate" or "client-secret"`
 
 func is(value string) func(*node) bool { return func(n *node) bool { return n.scalar == value } }
 func isNot(value any) func(*node) bool { return func(n *node) bool { return n.scalar != value } }
@@ -49,7 +45,7 @@ func (r *reader) unbuilt(root *node, c *Config) {
 			if s, ok := n.scalar.(string); ok && !strings.HasPrefix(row.key, "alerts.") {
 				what = quote(s) + " is"
 			}
-			if text := what + " not available in this version; " + row.instead; !row.value(n) {
+			if text := cmp.Or(row.says, what+" not available in this version; "+row.instead); !row.value(n) {
 				continue
 			} else if row.warning {
 				r.warn(n.line, row.key, text)

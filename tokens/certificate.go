@@ -2,6 +2,7 @@ package tokens
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"software.sslmate.com/src/go-pkcs12"
 )
@@ -22,7 +24,11 @@ const (
 
 // LoadCertificate reads an app's certificate and its RSA key: from a PFX file, from one PEM file with both, or from
 // two PEM files. keyPath and password may be empty. The first certificate returned belongs to the key, the others are
-// its chain. Dates are not checked: `certificate show` must be able to show an expired one. Errors say what to do.
+// its chain, or other certificates of the file.
+//
+// During a rollover a file may hold several certificates with their keys: the newest that is valid now is taken; if
+// none is, the one that lasts longest, since `certificate show` must be able to show an expired one. Errors say what
+// to do.
 func LoadCertificate(path, keyPath, password string) ([]*x509.Certificate, *rsa.PrivateKey, error) {
 	data, err := readBounded(path)
 	if err != nil {
@@ -60,26 +66,18 @@ func readBounded(path string) ([]byte, error) {
 
 // ParseCertificate is LoadCertificate for what is in memory.
 func ParseCertificate(data []byte, password string) ([]*x509.Certificate, *rsa.PrivateKey, error) {
-	var certs []*x509.Certificate
-	var key any
-	var err error
+	parse := func(data []byte) ([]*x509.Certificate, []any, error) { return parsePFX(data, password) }
 	if bytes.Contains(data, []byte("-----BEGIN ")) {
-		certs, key, err = parsePEM(data)
-	} else {
-		certs, key, err = parsePFX(data, password)
+		parse = parsePEM
 	}
+	certs, keys, err := parse(data)
 	if err != nil {
 		return nil, nil, err
 	}
-	rsaKey, err := usableKey(key)
-	if err != nil {
-		return nil, nil, err
-	}
-	certs, err = ownFirst(certs, rsaKey)
-	return certs, rsaKey, err
+	return choose(certs, keys, time.Now())
 }
 
-func parsePEM(data []byte) (certs []*x509.Certificate, key any, err error) {
+func parsePEM(data []byte) (certs []*x509.Certificate, keys []any, err error) {
 	for {
 		var block *pem.Block
 		if block, data = pem.Decode(data); block == nil {
@@ -97,20 +95,17 @@ func parsePEM(data []byte) (certs []*x509.Certificate, key any, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if found != nil && key != nil {
-			return nil, nil, errors.New("it holds more than one private key; leave only the one of the app's certificate")
-		}
 		if found != nil {
-			key = found
+			keys = append(keys, found)
 		}
 	}
 	if len(certs) == 0 {
 		return nil, nil, errors.New("it holds no certificate; put the certificate (-----BEGIN CERTIFICATE-----) there, and the key beside it or in certificate_key")
 	}
-	if key == nil {
+	if len(keys) == 0 {
 		return nil, nil, errors.New("it holds no private key; name the key's file in certificate_key, or use the PFX file that has both")
 	}
-	return certs, key, nil
+	return certs, keys, nil
 }
 
 // parseKeyBlock returns nil for a block that is no key: files made by openssl have parameters and attributes too.
@@ -134,7 +129,7 @@ func parseKeyBlock(block *pem.Block) (key any, err error) {
 	return key, nil
 }
 
-func parsePFX(data []byte, password string) ([]*x509.Certificate, any, error) {
+func parsePFX(data []byte, password string) ([]*x509.Certificate, []any, error) {
 	key, cert, chain, err := pkcs12.DecodeChain(data, password)
 	if err != nil && password != "" {
 		// A file without a password is no reason to fail because one is configured.
@@ -143,7 +138,7 @@ func parsePFX(data []byte, password string) ([]*x509.Certificate, any, error) {
 		}
 	}
 	if err == nil {
-		return append([]*x509.Certificate{cert}, chain...), key, nil
+		return append([]*x509.Certificate{cert}, chain...), []any{key}, nil
 	}
 	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
 		if password == "" {
@@ -174,13 +169,51 @@ func usableKey(key any) (*rsa.PrivateKey, error) {
 	return nil, fmt.Errorf("its key is of an unknown kind (%T); %s", key, remedy)
 }
 
-// ownFirst puts the certificate that belongs to key first.
-func ownFirst(certs []*x509.Certificate, key *rsa.PrivateKey) ([]*x509.Certificate, error) {
-	for i, c := range certs {
-		if key.PublicKey.Equal(c.PublicKey) {
-			certs[0], certs[i] = certs[i], certs[0]
-			return certs, nil
+// choose puts the certificate to sign in with first, and returns its key.
+func choose(certs []*x509.Certificate, keys []any, now time.Time) ([]*x509.Certificate, *rsa.PrivateKey, error) {
+	best := -1
+	var key *rsa.PrivateKey
+	for i, cert := range certs {
+		own, err := usableKey(keyOf(cert, keys))
+		if err == nil && (best < 0 || better(cert, certs[best], now)) {
+			best, key = i, own
 		}
 	}
-	return nil, errors.New("its private key does not belong to its certificate; use the pair that was made together")
+	if best >= 0 {
+		certs[0], certs[best] = certs[best], certs[0]
+		return certs, key, nil
+	}
+	for _, k := range keys {
+		if _, err := usableKey(k); err != nil {
+			return nil, nil, err
+		}
+	}
+	return nil, nil, errors.New("its private key does not belong to its certificate; use the pair that was made together")
+}
+
+// keyOf is the key that belongs to a certificate, or nil.
+func keyOf(cert *x509.Certificate, keys []any) any {
+	for _, key := range keys {
+		signer, ok := key.(crypto.Signer)
+		if !ok {
+			continue
+		}
+		if public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool }); ok && public.Equal(cert.PublicKey) {
+			return key
+		}
+	}
+	return nil
+}
+
+// better says whether to sign in with a rather than with b: the one that is valid, of two the newer, of none the one
+// that lasts longer.
+func better(a, b *x509.Certificate, now time.Time) bool {
+	valid := func(c *x509.Certificate) bool { return !now.Before(c.NotBefore) && !now.After(c.NotAfter) }
+	switch {
+	case valid(a) != valid(b):
+		return valid(a)
+	case valid(a) && !a.NotBefore.Equal(b.NotBefore):
+		return a.NotBefore.After(b.NotBefore)
+	}
+	return a.NotAfter.After(b.NotAfter)
 }

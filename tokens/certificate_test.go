@@ -47,6 +47,14 @@ func newPair(t *testing.T, name string, from, until time.Time) pair {
 	return pair{cert, testKey(), certPEMOf(cert)}
 }
 
+// newKeyPair is newPair with a key of its own.
+func newKeyPair(t *testing.T, name string, from, until time.Time) pair {
+	t.Helper()
+	key := must(rsa.GenerateKey(rand.Reader, minRSABits))
+	cert := selfSigned(t, name, key, from, until)
+	return pair{cert, key, certPEMOf(cert)}
+}
+
 func selfSigned(t *testing.T, name string, key crypto.Signer, from, until time.Time) *x509.Certificate {
 	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: from, NotAfter: until}
@@ -162,7 +170,6 @@ func TestParseCertificateRefuses(t *testing.T) {
 		"not a pair":     {join(certPEMOf(ecCert), pkcs8), "", "does not belong"},
 		"no key":         {p.certPEM, "", "certificate_key"},
 		"no certificate": {pkcs8, "", "no certificate"},
-		"two keys":       {join(p.certPEM, pkcs8, pkcs8), "", "more than one"},
 		"encrypted key":  {join(p.certPEM, key("ENCRYPTED PRIVATE KEY", []byte{0x30})), "", "openssl"},
 		"DEK-Info": {join(p.certPEM, pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: []byte{1},
 			Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "DES-EDE3-CBC,00"}})), "", "encrypted"},

@@ -24,17 +24,18 @@ type clientCertificate struct {
 	credential func() ([]*x509.Certificate, *rsa.PrivateKey, error)
 }
 
+const fixCertificate = "1. oauth.certificate must be a PFX or PEM file with an RSA key, certificate_password its password. " +
+	"2. The relay's user must be allowed to read it. 3. `mailbearer certificate new` makes one."
+
 // Fetch implements Flow.
 func (f clientCertificate) Fetch(ctx context.Context) (Token, error) {
-	const fix = "1. oauth.certificate must be a PFX or PEM file with an RSA key, certificate_password its password. " +
-		"2. The relay's user must be allowed to read it. 3. `mailbearer certificate new` makes one."
 	certs, key, err := f.credential()
 	if err != nil {
-		return Token{}, misconfigured("The app's certificate cannot be used", fix, err)
+		return Token{}, misconfigured("The app's certificate cannot be used", fixCertificate, err)
 	}
 	cred, err := confidential.NewCredFromCert(certs, key)
 	if err != nil {
-		return Token{}, misconfigured("The app's certificate cannot be used", fix, err)
+		return Token{}, misconfigured("The app's certificate cannot be used", fixCertificate, err)
 	}
 	if p := outOfDate(certs[0], time.Now()); p != nil {
 		return Token{}, p

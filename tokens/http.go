@@ -76,6 +76,7 @@ func LoadCAFile(path string) (*x509.CertPool, error) {
 // TLS, and remembers what the last answer said, whatever MSAL makes of it.
 type exchange struct {
 	next   http.RoundTripper
+	local  bool    // to this machine's own identity service, which has no TLS
 	last   *answer // nil: no answer came
 	broken error   // why the last request got none
 }
@@ -125,11 +126,11 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (x *exchange) roundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL.Scheme != "https" {
+	if err := x.allowed(req.URL); err != nil {
 		if req.Body != nil {
 			req.Body.Close()
 		}
-		return nil, errNoTLS
+		return nil, err
 	}
 	req, err := plainScope(req)
 	if err != nil {
@@ -153,6 +154,21 @@ func (x *exchange) roundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
+}
+
+// allowed lets nothing leave this machine without TLS.
+func (x *exchange) allowed(u *url.URL) error {
+	switch {
+	case u.Scheme == "https":
+		return nil
+	case !x.local:
+		return errNoTLS
+	}
+	ip := net.ParseIP(u.Hostname())
+	if u.Hostname() == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsLinkLocalUnicast()) {
+		return nil
+	}
+	return errNotLocal
 }
 
 // retryAfter reads Retry-After, as seconds or as a date (RFC 9110 §10.2.3). A date is compared with the server's own

@@ -31,6 +31,9 @@ var verdicts = map[string]diagnose.Problem{
 	"interaction_required":    {Class: diagnose.ClassNeedsSignIn, Cause: "A person has to sign in again", Fix: fixSignIn},
 	"login_required":          {Class: diagnose.ClassNeedsSignIn, Cause: "A person has to sign in again", Fix: fixSignIn},
 	"consent_required":        {Class: diagnose.ClassNeedsSignIn, Cause: "Consent to the app is missing", Fix: fixSignIn},
+	"authorization_declined":  {Class: diagnose.ClassNeedsSignIn, Cause: "The person cancelled the sign-in", Fix: fixDecline},
+	"expired_token":           {Class: diagnose.ClassNeedsSignIn, Cause: "The code has expired", Fix: fixDecline},
+	"bad_verification_code":   {Class: diagnose.ClassNeedsSignIn, Cause: "The sign-in service does not know the code", Fix: fixDecline},
 	"temporarily_unavailable": {Unreachable: true, Class: diagnose.ClassTransient, Cause: "The sign-in service is busy or down", Fix: fixWait},
 	"server_error":            {Unreachable: true, Class: diagnose.ClassTransient, Cause: "The sign-in service has a fault of its own", Fix: fixWait},
 	"slow_down":               {Unreachable: true, Class: diagnose.ClassThrottled, Cause: "Too many token requests", Fix: fixWait},
@@ -45,9 +48,10 @@ const (
 		"2. For an app it must end in /.default and name one API only."
 	fixPolicy = "1. Entra admin center > Monitoring > Sign-in logs > Service principal sign-ins shows which policy refused. " +
 		"2. Have an administrator exclude this app or this machine's address."
-	fixSignIn = "1. Run `mailbearer authorize` for this account and sign in as the mailbox."
-	fixWait   = "Nothing: it is tried again. If it lasts, see https://status.cloud.microsoft."
-	fixReach  = "1. From this machine open the sign-in address (login.microsoftonline.com, port 443). " +
+	fixSignIn  = "1. Run `mailbearer authorize` for this account and sign in as the mailbox."
+	fixDecline = "1. Run the command again, and finish the sign-in. 2. If a policy refuses the code, use --browser."
+	fixWait    = "Nothing: it is tried again. If it lasts, see https://status.cloud.microsoft."
+	fixReach   = "1. From this machine open the sign-in address (login.microsoftonline.com, port 443). " +
 		"2. Check network.proxy, DNS and the firewall. It is tried again meanwhile."
 	fixTrust = "1. Check this machine's date and time. 2. If a proxy or firewall inspects TLS, save its root certificate as PEM and name " +
 		"the file in endpoints.ca_file, or exclude login.microsoftonline.com from inspection. 3. Never switch verification off."

@@ -22,7 +22,11 @@ type State struct {
 	Renewal time.Time         // when the next fetch is planned, as far as the clock can be trusted
 	Claims  Claims            // of the token at hand
 	Opaque  bool              // the token at hand says nothing about itself
+	Warning *diagnose.Problem // what a person should know although tokens come: the sign-in cannot be stored
 }
+
+// warner is a Flow that may have something to say although it succeeds. It must not wait.
+type warner interface{ Warning() *diagnose.Problem }
 
 // NoRoles says that the token carries no application permission. Exchange still takes it when the app was allowed
 // by RBAC for Applications, so it is a hint for `check` and not an error.
@@ -41,6 +45,9 @@ func (m *Manager) State() State {
 		Renewal: now.Add(max(m.nextFetch(), 0)),
 		Claims:  m.cur.claims,
 		Opaque:  m.cur.opaque,
+	}
+	if w, ok := m.flow.(warner); ok {
+		s.Warning = w.Warning()
 	}
 	switch {
 	case m.left() > 0 && m.flight != nil && m.problem == nil:
@@ -71,7 +78,8 @@ func (m *Manager) tell() {
 	m.telling.Lock()
 	defer m.telling.Unlock()
 	s := m.State()
-	if s.State == m.told.State && sameTrouble(s.Problem, m.told.Problem) && s.Expires.Equal(m.told.Expires) {
+	if s.State == m.told.State && sameTrouble(s.Problem, m.told.Problem) && sameTrouble(s.Warning, m.told.Warning) &&
+		s.Expires.Equal(m.told.Expires) {
 		return
 	}
 	m.told = s

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"crypto/rsa"
 	"crypto/x509"
-	"fmt"
 	"net"
 	"time"
 
@@ -25,7 +23,7 @@ type account struct {
 	touch         func() // tells the courier that the token's state changed
 }
 
-func openAccount(a config.Account, network config.Network, hostname string) (*account, error) {
+func openAccount(a config.Account, network config.Network, store *tokens.Store, hostname string) (*account, error) {
 	roots, err := rootCAs(a.Endpoints.CAFile)
 	if err != nil {
 		return nil, err
@@ -34,14 +32,14 @@ func openAccount(a config.Account, network config.Network, hostname string) (*ac
 	if err != nil {
 		return nil, err
 	}
-	flow, expires, err := openFlow(a, roots, way)
+	flow, expires, err := openFlow(a, roots, way, store)
 	if err != nil {
 		return nil, err
 	}
 	remote, _, _ := net.SplitHostPort(a.Endpoints.SMTP)
 	acc := &account{name: a.Name, mailbox: a.Mailbox, remote: remote, expires: expires, touch: func() {}}
 	acc.tokens = tokens.New(tokens.Options{
-		Name: a.Name, Flow: flow, API: tokens.Exchange, Changed: func(tokens.State) { acc.touch() },
+		Name: a.Name, Flow: flow, API: apiOf(a), Changed: func(tokens.State) { acc.touch() },
 	})
 	acc.smtp = upstream.NewSMTP(upstream.Options{
 		Address: a.Endpoints.SMTP, Mailbox: a.Mailbox, Mechanism: a.Endpoints.SASL, Hostname: hostname, RootCAs: roots,
@@ -61,40 +59,6 @@ func rootCAs(file string) (*x509.CertPool, error) {
 		return nil, nil
 	}
 	return tokens.LoadCAFile(file)
-}
-
-// openFlow translates [account.oauth] into a way to fetch tokens.
-func openFlow(a config.Account, roots *x509.CertPool, w way) (tokens.Flow, time.Time, error) {
-	entra := tokens.Entra{
-		Authority: a.Endpoints.Authority, Tenant: a.OAuth.Tenant, ClientID: a.OAuth.ClientID, Scopes: a.OAuth.Scopes,
-		HTTP: tokens.NewHTTPClient(tokens.HTTPOptions{RootCAs: roots, Proxy: w.http, DialTimeout: w.timeout}),
-	}
-	switch a.OAuth.Flow {
-	case "client-secret":
-		return tokens.ClientSecret(entra, a.OAuth.ClientSecret.Reveal), a.OAuth.ClientSecretExpires, nil
-	case "client-certificate":
-		load := certificateOf(a.OAuth)
-		certs, _, err := load()
-		if err != nil {
-			return nil, time.Time{}, err
-		}
-		return tokens.ClientCertificate(entra, load), certs[0].NotAfter, nil
-	}
-	return nil, time.Time{}, fmt.Errorf("oauth.flow %q is not available in this version", a.OAuth.Flow)
-}
-
-// certificateOf returns a function that reads the app's certificate anew each time, so that a new one is picked up.
-func certificateOf(o config.OAuth) func() ([]*x509.Certificate, *rsa.PrivateKey, error) {
-	return func() ([]*x509.Certificate, *rsa.PrivateKey, error) {
-		var password string
-		if o.CertificatePassword.IsSet() {
-			var err error
-			if password, err = o.CertificatePassword.Reveal(); err != nil {
-				return nil, nil, err
-			}
-		}
-		return tokens.LoadCertificate(o.Certificate, o.CertificateKey, password)
-	}
 }
 
 // sign translates the token's state into the courier's words.

@@ -15,13 +15,13 @@ import (
 var places = []string{"mailbearer.toml", "/etc/mailbearer/mailbearer.toml"}
 
 // loadConfig reads the configuration that --config names, or the first that is found.
-func loadConfig(path string) (*config.Config, error) {
+func loadConfig(path string, options ...config.Option) (*config.Config, error) {
 	if path != "" {
-		return config.Load(path)
+		return config.Load(path, options...)
 	}
 	for _, p := range places {
 		if _, err := os.Stat(p); err == nil {
-			return config.Load(p)
+			return config.Load(p, options...)
 		} else if !errors.Is(err, os.ErrNotExist) {
 			return nil, err
 		}

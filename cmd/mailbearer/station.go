@@ -9,10 +9,12 @@ import (
 
 	"github.com/mailbearer/mailbearer/config"
 	"github.com/mailbearer/mailbearer/courier"
+	"github.com/mailbearer/mailbearer/diagnose"
 	"github.com/mailbearer/mailbearer/relay"
 	"github.com/mailbearer/mailbearer/report"
 	"github.com/mailbearer/mailbearer/spool"
 	"github.com/mailbearer/mailbearer/spool/sqlite"
+	"github.com/mailbearer/mailbearer/tokens"
 	"github.com/rs/zerolog"
 )
 
@@ -21,6 +23,7 @@ type station struct {
 	cfg      *config.Config
 	log      zerolog.Logger
 	spool    *sqlite.Spool
+	store    *tokens.Store
 	accounts []*account
 	alerts   *report.Alerts
 	courier  *courier.Courier
@@ -47,6 +50,9 @@ func openStation(ctx context.Context, cfg *config.Config, log zerolog.Logger) (_
 	if name == "" {
 		name = hostname(ctx)
 	}
+	if err = s.openStore(); err != nil {
+		return nil, err
+	}
 	if err = s.openAccounts(name); err != nil {
 		return nil, err
 	}
@@ -67,9 +73,33 @@ func openStation(ctx context.Context, cfg *config.Config, log zerolog.Logger) (_
 	return s, nil
 }
 
+// openStore opens the store of sign-ins. What is wrong with it stops no mail: it goes on with the tokens in memory.
+func (s *station) openStore() (err error) {
+	o := storeOptions(s.cfg)
+	o.Alarm = func(p *diagnose.Problem) {
+		if p == nil {
+			s.log.Info().Msg("the token store can be written again")
+			s.alerts.Raise(report.Alert{Kind: report.AlertWell, Key: "store", Title: "The token store can be written again"})
+			return
+		}
+		s.log.Error().Str("cause", p.Error()).Str("fix", p.Fix).Msg("the token store is in trouble; mail goes on from memory")
+		s.alerts.Raise(report.Alert{Kind: report.AlertTokens, Key: "store", Title: p.Cause, Text: p.Said, Fix: p.Fix})
+	}
+	o.Changed = func(account string) {
+		for _, a := range s.accounts {
+			if a.name == account {
+				a.tokens.Kick()
+			}
+		}
+		s.courier.Probe(account)
+	}
+	s.store, err = tokens.OpenStore(o)
+	return err
+}
+
 func (s *station) openAccounts(hostname string) error {
 	for _, a := range s.cfg.Accounts {
-		opened, err := openAccount(a, s.cfg.Network, hostname)
+		opened, err := openAccount(a, s.cfg.Network, s.store, hostname)
 		if err != nil {
 			return fmt.Errorf("account %q: %w", a.Name, err)
 		}
@@ -128,6 +158,7 @@ func (s *station) run(ctx context.Context) {
 	defer stopCarrying()
 	work.Go(func() { s.courier.Run(carry) })
 	work.Go(func() { s.alerts.Run(carry) })
+	work.Go(func() { s.store.Run(carry) })
 	for _, a := range s.accounts {
 		work.Go(func() { a.tokens.Run(carry) })
 	}

@@ -87,9 +87,9 @@ func (d *directory) newRefresh() string {
 	return token
 }
 
-// spend uses a refresh token up. Entra itself leaves the old one good; the fake revokes it, so that a client that
-// loses the new one is found out.
-func (d *directory) spend(token string) *refusal {
+// spend uses a refresh token up. Entra itself leaves the old one good; the fake revokes it unless told to keep it, so
+// that a client that loses the new one is found out.
+func (d *directory) spend(token string, keep bool) *refusal {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	good, known := d.refresh[token]
@@ -99,7 +99,7 @@ func (d *directory) spend(token string) *refusal {
 	if !good {
 		return refuse(errInvalidGrant, 70008, "The provided authorization code or refresh token has expired due to inactivity. Send a new interactive authorization request for this user and resource.")
 	}
-	d.refresh[token] = false
+	d.refresh[token] = keep
 	return nil
 }
 

@@ -132,7 +132,7 @@ func (s *Server) grantRefresh(r *http.Request, form url.Values) (map[string]any,
 	if _, ref := s.delegated(form.Get("scope")); ref != nil {
 		return nil, ref // before the token is spent, so that a mistake in the scope costs nothing
 	}
-	if ref := s.entra.spend(form.Get("refresh_token")); ref != nil {
+	if ref := s.entra.spend(form.Get("refresh_token"), s.opt.KeepRefreshTokens); ref != nil {
 		return nil, ref
 	}
 	s.record.count(func(c *Counters) { c.RefreshRotations++ })

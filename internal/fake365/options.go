@@ -16,6 +16,8 @@ type Options struct {
 	ClientID, ClientSecret string        // the registered app; defaults: a new GUID, a new random secret
 	ClientCertificate      []byte        // PEM certificate(s) registered on the app, for private_key_jwt
 	RefreshToken           string        // one refresh token that is valid to begin with; "" = none
+	KeepRefreshTokens      bool          // a refresh token that was used stays good, as at Entra; false: it is revoked, so that a lost one is found out
+	DeviceInterval         time.Duration // interval of the device code, in whole seconds; default 5s
 	User                   string        // who signs in (refresh token, device code, browser); default the first mailbox, else "user@" + Tenant
 	Mailboxes              []string      // mailboxes that exist and that the app may use; empty: any
 	AnyFrom                bool          // false: a sender other than the mailbox is SendAsDenied; true: any sender
@@ -45,6 +47,9 @@ func (o Options) withDefaults() Options {
 		if len(o.Mailboxes) > 0 {
 			o.User = o.Mailboxes[0]
 		}
+	}
+	if o.DeviceInterval <= 0 {
+		o.DeviceInterval = deviceInterval
 	}
 	if o.TokenLifetime <= 0 {
 		o.TokenLifetime = time.Hour

@@ -51,7 +51,7 @@ func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) {
 	s.entra.mu.Unlock()
 	writeJSON(w, http.StatusOK, map[string]any{
 		"device_code": code, "user_code": d.userCode, "verification_uri": base(r) + "/devicelogin",
-		"expires_in": int(deviceLife / time.Second), "interval": int(deviceInterval / time.Second),
+		"expires_in": int(deviceLife / time.Second), "interval": int(s.opt.DeviceInterval / time.Second),
 		"message": fmt.Sprintf("To sign in, use a web browser to open the page %s/devicelogin and enter the code %s to authenticate.", base(r), d.userCode),
 	})
 }

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/mailbearer/mailbearer/config"
+	"github.com/mailbearer/mailbearer/tokens"
+)
+
+// openFlow translates [account.oauth] into a way to fetch tokens, and says when its credential expires, if it does.
+func openFlow(a config.Account, roots *x509.CertPool, w way, store *tokens.Store) (tokens.Flow, time.Time, error) {
+	entra, o := entraOf(a, roots, w), a.OAuth
+	switch o.Flow {
+	case "client-secret":
+		if entra.Authority == "" {
+			return tokens.ClientCredentials(providerOf(a, roots, w), o.Scopes), o.ClientSecretExpires, nil
+		}
+		return tokens.ClientSecret(entra, o.ClientSecret.Reveal), o.ClientSecretExpires, nil
+	case "client-certificate":
+		load := certificateOf(o)
+		certs, _, err := load()
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		return tokens.ClientCertificate(entra, load), certs[0].NotAfter, nil
+	case "device-code", "browser":
+		return tokens.Delegated(providerOf(a, roots, w), store, a.Name, o.Scopes), o.ClientSecretExpires, nil
+	case "managed-identity":
+		return tokens.ManagedIdentity{Scopes: o.Scopes, ClientID: o.ClientID}, time.Time{}, nil
+	case "federated-token":
+		return tokens.FederatedToken(entra, o.TokenFile), time.Time{}, nil
+	case "service-account":
+		return tokens.ServiceAccount{
+			File: o.ServiceAccountFile, Mailbox: a.Mailbox, Scopes: o.Scopes, TokenURL: a.Endpoints.Token, HTTP: entra.HTTP,
+		}, time.Time{}, nil
+	}
+	return nil, time.Time{}, fmt.Errorf("oauth.flow %q is not known", o.Flow)
+}
+
+func entraOf(a config.Account, roots *x509.CertPool, w way) tokens.Entra {
+	return tokens.Entra{
+		Authority: a.Endpoints.Authority, Tenant: a.OAuth.Tenant, ClientID: a.OAuth.ClientID, Scopes: a.OAuth.Scopes,
+		HTTP: tokens.NewHTTPClient(tokens.HTTPOptions{RootCAs: roots, Proxy: w.http, DialTimeout: w.timeout}),
+	}
+}
+
+// providerOf is where a person signs in for an account.
+func providerOf(a config.Account, roots *x509.CertPool, w way) tokens.Provider {
+	var secret func() (string, error)
+	if a.OAuth.ClientSecret.IsSet() {
+		secret = a.OAuth.ClientSecret.Reveal
+	}
+	var certificate func() ([]*x509.Certificate, *rsa.PrivateKey, error)
+	if a.OAuth.Certificate != "" {
+		certificate = certificateOf(a.OAuth)
+	}
+	entra := entraOf(a, roots, w)
+	if entra.Authority != "" {
+		return entra.Provider(secret, certificate)
+	}
+	return tokens.Provider{
+		TokenURL: a.Endpoints.Token, AuthorizeURL: a.Endpoints.Authorize, DeviceURL: a.Endpoints.Device,
+		ClientID: a.OAuth.ClientID, Secret: secret, Certificate: certificate, HTTP: entra.HTTP,
+	}
+}
+
+// apiOf is what the account's tokens must be for: known for Exchange Online, anything elsewhere.
+func apiOf(a config.Account) tokens.API {
+	if a.Endpoints.Authority == "" {
+		return tokens.AnyAPI
+	}
+	return tokens.Exchange
+}
+
+// certificateOf returns a function that reads the app's certificate anew each time, so that a new one is picked up.
+func certificateOf(o config.OAuth) func() ([]*x509.Certificate, *rsa.PrivateKey, error) {
+	return func() ([]*x509.Certificate, *rsa.PrivateKey, error) {
+		var password string
+		if o.CertificatePassword.IsSet() {
+			var err error
+			if password, err = o.CertificatePassword.Reveal(); err != nil {
+				return nil, nil, err
+			}
+		}
+		return tokens.LoadCertificate(o.Certificate, o.CertificateKey, password)
+	}
+}
+
+// storeOptions translates [tokens].
+func storeOptions(cfg *config.Config) tokens.StoreOptions {
+	o := tokens.StoreOptions{Dir: cfg.Tokens.Store}
+	if o.Dir == "" {
+		o.Dir = cfg.Relay.DataDir
+	}
+	if cfg.Tokens.Key.IsSet() {
+		o.Key = func() ([]byte, error) {
+			key, err := cfg.Tokens.Key.Reveal()
+			return []byte(key), err
+		}
+	}
+	return o
+}
