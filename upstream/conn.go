@@ -33,6 +33,8 @@ type conn struct {
 	messages int      // tried over it
 	unclean  bool     // the last transaction did not end in 250: RSET comes first
 
+	heard func(mail.Reply) // is told every reply; nil but in a Probe
+
 	woken chan bool // the watcher's last word: whether the connection lives
 }
 
@@ -116,6 +118,9 @@ func (c *conn) reply(within time.Duration) (mail.Reply, []string, error) {
 	}
 	reply, lines, err := readReply(c.r)
 	reply.Text = cutText(redact(reply.Text, c.secrets))
+	if c.heard != nil && err == nil {
+		c.heard(reply)
+	}
 	return reply, lines, err
 }
 

@@ -17,6 +17,8 @@ type account struct {
 	name, mailbox string
 	remote        string    // host name of the provider's mail server
 	expires       time.Time // of its credential, when known
+	credential    string    // what it signs in with, in tokens' words for what expires
+	delegated     bool      // a person has signed in
 	tokens        *tokens.Manager
 	smtp          *upstream.SMTP
 	upstream      *upstream.Mailbox
@@ -38,6 +40,10 @@ func openAccount(a config.Account, network config.Network, store *tokens.Store, 
 	}
 	remote, _, _ := net.SplitHostPort(a.Endpoints.SMTP)
 	acc := &account{name: a.Name, mailbox: a.Mailbox, remote: remote, expires: expires, touch: func() {}}
+	acc.credential, acc.delegated = tokens.ExpirySecret, a.OAuth.Flow == "device-code" || a.OAuth.Flow == "browser"
+	if a.OAuth.Flow == "client-certificate" {
+		acc.credential = tokens.ExpiryCertificate
+	}
 	acc.tokens = tokens.New(tokens.Options{
 		Name: a.Name, Flow: flow, API: apiOf(a), Changed: func(tokens.State) { acc.touch() },
 	})

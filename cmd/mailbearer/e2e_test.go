@@ -153,7 +153,7 @@ func TestMistakes(t *testing.T) {
 		{[]string{"run", "--config", "/nonexistent.toml"}, "nonexistent.toml"},
 		{[]string{"frobnicate"}, "unknown command"},
 		{[]string{"queue", "list", "--state", "lost", "--config", file}, "is not a state"},
-		{[]string{"check"}, "not in this version"},
+		{[]string{"service"}, "not in this version"},
 	} {
 		if _, errs, code := output(c.args...); code != exitUsage || !strings.Contains(errs, c.want) {
 			t.Errorf("%v: exit %d: %s", c.args, code, errs)

@@ -91,7 +91,7 @@ func certificateOf(o config.OAuth) func() ([]*x509.Certificate, *rsa.PrivateKey,
 
 // storeOptions translates [tokens].
 func storeOptions(cfg *config.Config) tokens.StoreOptions {
-	o := tokens.StoreOptions{Dir: cfg.Tokens.Store}
+	o := tokens.StoreOptions{Dir: cfg.Tokens.Store, KeyDir: cfg.Relay.DataDir}
 	if o.Dir == "" {
 		o.Dir = cfg.Relay.DataDir
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit codes, the same for every command.
+// Exit codes, the same for every command but sendmail, which has those of sysexits.h (sendmail_exit.go).
 const (
 	exitFine   = 0
 	exitFailed = 1 // the thing asked for failed
@@ -26,7 +26,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks; with the handler gone, a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, invoked(os.Args), os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is the whole program; the end-to-end tests call it too, so there is no second wiring.
@@ -46,8 +46,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	} else {
 		fmt.Fprintln(stderr, "mailbearer: "+err.Error())
 	}
+	return exitCode(err)
+}
+
+// exitCode is what the process ends with after an error.
+func exitCode(err error) int {
 	var failed failure
-	if errors.As(err, &failed) {
+	var sys sysexit
+	switch {
+	case errors.As(err, &sys):
+		return sys.code
+	case errors.As(err, &failed):
 		return exitFailed
 	}
 	return exitUsage
@@ -83,12 +92,13 @@ Then run it with your own mailbox:                      mailbearer run --config 
 	}
 	root.PersistentFlags().StringVar(&e.config, "config", os.Getenv("MAILBEARER_CONFIG"),
 		"configuration `file` (or MAILBEARER_CONFIG; otherwise mailbearer.toml here, then /etc/mailbearer/mailbearer.toml)")
-	root.AddCommand(newRun(e), newDemo(e), newStatus(e), newQueue(e), newHashPassword(e), newVersion(e))
+	root.AddCommand(newInit(e), newSetupScript(e), newCertificate(e), newAuthorize(e), newCheck(e), newTest(e), newExplain(e))
+	root.AddCommand(newRun(e), newDemo(e), newStatus(e), newQueue(e), newSendmail(e), newHashPassword(e), newVersion(e))
 	return root
 }
 
 // notYet are commands of the product that this version does not have; saying so beats "unknown command".
-var notYet = strings.Fields("init setup-script authorize certificate check test explain sendmail service")
+var notYet = strings.Fields("service")
 
 // noSuchCommand answers for a command that cobra does not find.
 func noSuchCommand(_ *cobra.Command, args []string) error {

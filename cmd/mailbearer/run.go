@@ -34,6 +34,7 @@ func newRun(e *env) *cobra.Command {
 				log.Info().Msg("SIGHUP: every held account is tried at once; a changed configuration needs a restart in this version")
 				s.hurry()
 			})()
+			s.drops = true
 			s.run(c.Context())
 			return nil
 		},

@@ -159,6 +159,7 @@ func (s *station) run(ctx context.Context) {
 	work.Go(func() { s.courier.Run(carry) })
 	work.Go(func() { s.alerts.Run(carry) })
 	work.Go(func() { s.store.Run(carry) })
+	work.Go(func() { s.forecast(carry) })
 	for _, a := range s.accounts {
 		work.Go(func() { a.tokens.Run(carry) })
 	}

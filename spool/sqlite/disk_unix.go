@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -41,9 +42,12 @@ func isFull(err error) bool {
 
 func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 
-// ownerOf names a directory's owner, in brackets, if it can be found.
+// ownerOf names the owner of a directory, or of the nearest above it that we may look at, in brackets.
 func ownerOf(dir string) string {
 	info, err := os.Stat(dir)
+	for ; err != nil && filepath.Dir(dir) != dir; info, err = os.Stat(dir) {
+		dir = filepath.Dir(dir)
+	}
 	if err != nil {
 		return ""
 	}

@@ -72,7 +72,7 @@ func (s *Spool) explain(err error) error {
 	code := sqliteCode(err)
 	switch {
 	case errors.Is(err, spool.ErrCorrupt):
-		return fmt.Errorf("%w. Nothing was changed. Copy the directory before anything else; `sqlite3 %s .recover` may bring the mail back. "+
+		return fmt.Errorf("%w. Nothing was removed. Copy the directory before anything else; `sqlite3 %s .recover` may bring the mail back. "+
 			"To go on without it, start once with the option that sets the damaged database aside", err, dbName)
 	case isReadOnly(err):
 		return fmt.Errorf("%w. The file system is mounted read-only: mount it read-write (after a disk error the system log says why it is not), "+

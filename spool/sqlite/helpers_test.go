@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -76,4 +77,33 @@ func one[T any](t *testing.T, db *sql.DB, query string, args ...any) (v T) {
 	t.Helper()
 	check(t, db.QueryRow(query, args...).Scan(&v))
 	return v
+}
+
+// waitFor waits until something becomes true by itself.
+func waitFor(t *testing.T, fine func() bool) {
+	t.Helper()
+	for range 500 {
+		if fine() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("it did not come true")
+}
+
+func readAll(t *testing.T, r io.Reader) int {
+	t.Helper()
+	text, err := io.ReadAll(r)
+	check(t, err)
+	return len(text)
+}
+
+// wantFiles fails unless there are so many texts with files.
+func wantFiles(t *testing.T, s *Spool, want int) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.opt.Dir, bodiesName, "??", "*"))
+	check(t, err)
+	if len(files) != want {
+		t.Errorf("%d files are there, want %d", len(files), want)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -241,7 +242,15 @@ func (s *Spool) openWriter(ctx context.Context) error {
 		return err
 	}
 	s.w = s.newWriter(conn)
-	for _, setting := range writerSettings {
+	version, err := s.w.schema()
+	if err != nil {
+		return err
+	}
+	settings := writerSettings
+	if version == 0 {
+		settings = slices.Concat(newSettings, writerSettings)
+	}
+	for _, setting := range settings {
 		if _, err := conn.ExecContext(ctx, "PRAGMA "+setting); err != nil {
 			return fmt.Errorf("set %s: %w", setting, err)
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 
+	lib "modernc.org/sqlite/lib"
+
 	"github.com/mailbearer/mailbearer/mail"
 	"github.com/mailbearer/mailbearer/spool"
 )
@@ -101,13 +103,14 @@ func (b *body) inline() []byte {
 }
 
 // settleFile ends the body after Put. When a commit failed, a crash in the next moment could still bring the row
-// back; its file is kept until another commit has made sure that it will not.
+// back; its file is kept until another commit has made sure that it will not. A full disk is not such a case: SQLite
+// says so only when it could not write the frame that makes the commit, and the room is needed.
 func (s *Spool) settleFile(b *body, err error) {
 	var doubt commitError
 	switch {
 	case err == nil:
 		b.end(errBodyUsed)
-	case errors.As(err, &doubt) && b.file != nil:
+	case errors.As(err, &doubt) && b.file != nil && sqliteCode(err) != lib.SQLITE_FULL:
 		b.end(errBodyUsed)
 		s.mu.Lock()
 		s.doubtful = append(s.doubtful, b.id)

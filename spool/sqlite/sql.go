@@ -11,11 +11,14 @@ const (
 	stateDelivered = 4
 )
 
-// writerSettings are in the order that counts: page_size holds only before auto_vacuum touches an empty file, and both
-// only before WAL. synchronous is FULL because NORMAL lost acknowledged mail when the power was cut (SPOOL.md, 7).
+// newSettings hold for the life of a database and only while it is empty: page_size must come before auto_vacuum
+// touches the file, and both before WAL. On one that has a schema they would do nothing but write.
+var newSettings = []string{"page_size = 8192", "auto_vacuum = 2"}
+
+// writerSettings: synchronous is FULL because NORMAL lost acknowledged mail when the power was cut (SPOOL.md, 7).
 // fullfsync is for macOS, where an ordinary fsync does not reach the disk. mmap_size stays 0.
 var writerSettings = []string{
-	"page_size = 8192", "auto_vacuum = 2", "journal_mode = WAL", "synchronous = FULL", "fullfsync = 1",
+	"journal_mode = WAL", "synchronous = FULL", "fullfsync = 1",
 	"wal_autocheckpoint = 1000", "journal_size_limit = 67108864", "cache_size = -16384",
 }
 

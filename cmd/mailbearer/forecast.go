@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/mailbearer/mailbearer/report"
+	"github.com/mailbearer/mailbearer/tokens"
+)
+
+// forecastEvery is how often it is looked whether a credential ends soon; warnings are days apart.
+const forecastEvery = time.Hour
+
+// forecast warns of secrets, certificates and sign-ins that will stop working, in the log and by an alert, until ctx
+// ends. What was told is kept in memory: after a restart the present warning is told once more.
+func (s *station) forecast(ctx context.Context) {
+	told := make(map[string]tokens.Told)
+	tick := time.NewTicker(forecastEvery)
+	defer tick.Stop()
+	for {
+		for _, a := range s.accounts {
+			for _, e := range s.expiries(a) {
+				key := a.name + " " + e.Kind
+				var w *tokens.Warning
+				if w, told[key] = tokens.Forecast(e, told[key], time.Now()); w != nil {
+					s.warn(a, w)
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// expiries are the ends of what an account signs in with.
+func (s *station) expiries(a *account) []tokens.Expiry {
+	list := []tokens.Expiry{{Kind: a.credential, At: a.expires}}
+	if a.delegated {
+		if in, ok, err := s.store.Account(a.name); err == nil && ok {
+			list = append(list, tokens.SignInExpiry(in))
+		}
+	}
+	return list
+}
+
+func (s *station) warn(a *account, w *tokens.Warning) {
+	s.log.Warn().Str("account", a.name).Str("detail", w.Text).Str("fix", w.Fix).Int("days", w.Days).
+		Msg("a credential ends soon")
+	s.alerts.Raise(report.Alert{
+		Kind: report.AlertCredential, Account: a.name, Key: fmt.Sprintf("%s %d", w.Kind, w.Days),
+		Title: fmt.Sprintf("Account %s: %s", a.name, w.Text), Fix: w.Fix,
+	})
+}

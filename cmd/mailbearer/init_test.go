@@ -1,0 +1,188 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/mailbearer/mailbearer/config"
+)
+
+// TestInitEveryAnswer writes the configuration of every combination of answers, and loads it. What this version does not
+// have is refused before anything is written; it loads as soon as the configuration takes it.
+func TestInitEveryAnswer(t *testing.T) {
+	t.Parallel()
+	dir, written := t.TempDir(), 0
+	setting{dir: dir}.existing(t, "default.pfx", 100)
+	for _, flow := range flowsSaid {
+		for _, own := range ownFroms {
+			for _, network := range []string{"", "192.168.1.0/24", "192.168.1.20"} {
+				for _, id := range []string{"", "11111111-2222-3333-4444-555555555555"} {
+					for provider := range clouds {
+						a := answers{Account: "default", Mailbox: "o'brien$x`y@example.com", Provider: provider, Tenant: "example.com", ClientID: id, Flow: flow[0], OwnFrom: own}
+						if network != "" {
+							a.Networks = []string{network, "10.0.0.0/8"}
+						}
+						if tryAnswers(t, dir, a) {
+							written++
+						}
+					}
+				}
+			}
+		}
+	}
+	if written < 2*3*3*2*4 { // at least the two flows for apps
+		t.Errorf("only %d combinations were written", written)
+	}
+}
+
+func tryAnswers(t *testing.T, dir string, a answers) bool {
+	t.Helper()
+	path := filepath.Join(dir, "mailbearer.toml")
+	a.DataDir, a.SecretFile = dir, filepath.Join(dir, "default.secret")
+	o := initOptions{answers: a, force: true}
+	if err := o.check(); err != nil {
+		if a.offered("keep", a.Flow) {
+			t.Errorf("%+v: %v", a, err)
+		}
+		return false
+	}
+	if _, err := o.write(path); err != nil {
+		t.Errorf("%+v: %v", a, err)
+		return false
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		t.Errorf("%+v: %v", a, err)
+		return false
+	}
+	acc := cfg.Accounts[0]
+	if acc.Mailbox != a.Mailbox || acc.OAuth.Flow != a.Flow || acc.Provider != a.Provider || acc.From != a.From() || len(cfg.Warnings) > 0 ||
+		(len(a.Networks) > 0) != (cfg.Listeners[0].Address == ":2525") {
+		t.Errorf("%+v became %+v, %v", a, acc, cfg.Warnings)
+	}
+	text, err := stepsOf(a, path)
+	if err != nil || !strings.Contains(text, "Set-CASMailbox 'o''brien$x`y@example.com'") || strings.Contains(text, "<no value>") {
+		t.Errorf("%+v: %v\n%s", a, err, text)
+	}
+	return true
+}
+
+func TestInitNonInteractive(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	setting{dir: dir}.existing(t, "default.pfx", 100)
+	path := filepath.Join(dir, "mailbearer.toml")
+	args := []string{"init", "--config", path, "--non-interactive", "--mailbox", "noreply@example.com", "--data-dir", dir}
+	out, errs, code := output(args...)
+	if code != exitFine {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	for _, want := range []string{path + " is written", "Upload certificate", "setup-script --account default", "127.0.0.1", "Next, when Microsoft"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if _, err := config.Load(path); err != nil {
+		t.Error(err)
+	}
+	before, _ := os.ReadFile(filepath.Join(dir, "default.pfx"))
+	if _, errs, code = output(args...); code != exitFailed || !strings.Contains(errs, "--force") {
+		t.Errorf("a second time: exit %d: %s", code, errs)
+	}
+	if _, errs, code = output(append(args, "--force", "--network", "10.1.0.0/16")...); code != exitFine {
+		t.Errorf("--force: exit %d: %s", code, errs)
+	}
+	if after, _ := os.ReadFile(filepath.Join(dir, "default.pfx")); string(after) != string(before) {
+		t.Error("--force overwrote the key")
+	}
+	if cfg, err := config.Load(path); err != nil || cfg.Listeners[0].Address != ":2525" {
+		t.Errorf("%v, %v", cfg, err)
+	}
+}
+
+func TestInitMistakes(t *testing.T) {
+	t.Parallel()
+	for want, args := range map[string][]string{
+		"--mailbox ADDRESS":         {"--non-interactive"},
+		"is not an address":         {"--non-interactive", "--mailbox", "noreply"},
+		"is not a network":          {"--non-interactive", "--mailbox", "a@example.com", "--network", "everywhere"},
+		"an open relay":             {"--non-interactive", "--mailbox", "a@example.com", "--network", "0.0.0.0/0"},
+		"is not a tenant":           {"--non-interactive", "--mailbox", "a@example.com", "--tenant", "x/y"},
+		`--own-from "maybe"`:        {"--non-interactive", "--mailbox", "a@example.com", "--own-from", "maybe"},
+		"knows the steps for":       {"--non-interactive", "--mailbox", "a@example.com", "--provider", "google"},
+		"nobody answered":           {},
+		`"carrier-pigeon" is not a`: {"--non-interactive", "--mailbox", "a@example.com", "--flow", "carrier-pigeon"},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "mailbearer.toml")
+		out, errs, code := output(append([]string{"init", "--config", path, "--data-dir", dir}, args...)...)
+		if code != exitUsage || !strings.Contains(errs, strings.TrimSuffix(want, " is not a")) {
+			t.Errorf("%v: exit %d: %s%s", args, code, out, errs)
+		}
+		if left, _ := os.ReadDir(dir); len(left) > 0 {
+			t.Errorf("%v: left %v behind", args, left)
+		}
+	}
+}
+
+// A conversation: wrong answers are asked again, Enter takes what is proposed.
+func TestInitAsks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "mailbearer.toml")
+	c := command("init", "--config", path, "--data-dir", dir)
+	c.Stdin = strings.NewReader("printer\nprinter@example.com\n\n9\nclient-secret\nlater\n2\neverywhere\n192.168.7.0/24 10.2.0.0/16\n3\n")
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acc, allow := cfg.Accounts[0], fmt.Sprint(cfg.Listeners[0].Allow)
+	if acc.Mailbox != "printer@example.com" || acc.OAuth.Tenant != "example.com" || acc.OAuth.Flow != "client-secret" ||
+		acc.OAuth.ClientID != noClientID || acc.From != "keep" || !strings.Contains(allow, "192.168.7.0/24 10.2.0.0/16") {
+		t.Errorf("%+v, %s", acc, allow)
+	}
+	for _, want := range []string{`"printer" is not an address`, `"9" is none of them`, "is not a network", "[example.com]", "default.secret", "Add-RecipientPermission"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+	if secret, _ := os.ReadFile(filepath.Join(dir, "default.secret")); strings.TrimSpace(string(secret)) != notASecret {
+		t.Errorf("the secret's file has %q", secret)
+	}
+}
+
+// The steps that are printed are those of the README and of docs/setup.md, for their example.
+func TestInitStepsAreTheDocumented(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	setting{dir: dir}.existing(t, "default.pfx", 100)
+	path := filepath.Join(dir, "mailbearer.toml")
+	out, errs, code := output("init", "--config", path, "--non-interactive", "--mailbox", "noreply@example.com", "--data-dir", dir)
+	if code != exitFine {
+		t.Fatal(errs)
+	}
+	for _, page := range []string{"README.md", "docs/setup.md"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, block, _ := strings.Cut(string(text), "```powershell\n")
+		block, _, found := strings.Cut(block, "```")
+		for line := range strings.Lines(block) {
+			if !found || !strings.Contains(out, strings.TrimSpace(line)) {
+				t.Errorf("%s has, and init has not: %s", page, line)
+			}
+		}
+	}
+}
