@@ -60,7 +60,7 @@ func runDemo(ctx context.Context, e *env, once bool) error {
 	if err != nil {
 		return err
 	}
-	s, err := openStation(ctx, cfg, zerolog.New(n).With().Timestamp().Logger())
+	s, err := openStation(ctx, cfg, zerolog.New(n).With().Timestamp().Logger(), spoolRisks{})
 	if err != nil {
 		return err
 	}

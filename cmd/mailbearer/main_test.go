@@ -125,9 +125,9 @@ type process struct {
 }
 
 // start runs the relay and returns when it is ready.
-func (w *world) start() {
+func (w *world) start(flags ...string) {
 	w.t.Helper()
-	p := &process{cmd: command("run", "--config", w.config), ended: make(chan struct{})}
+	p := &process{cmd: command(append([]string{"run", "--config", w.config}, flags...)...), ended: make(chan struct{})}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		w.t.Fatal(err)

@@ -10,7 +10,8 @@ import (
 )
 
 func newRun(e *env) *cobra.Command {
-	return &cobra.Command{
+	var risks spoolRisks
+	c := &cobra.Command{
 		Use:   "run",
 		Short: "Run the relay until SIGTERM or SIGINT",
 		Args:  cobra.NoArgs,
@@ -26,7 +27,7 @@ func newRun(e *env) *cobra.Command {
 			for _, w := range cfg.Warnings {
 				log.Warn().Str("detail", w).Msg("configuration")
 			}
-			s, err := openStation(c.Context(), cfg, log)
+			s, err := openStation(c.Context(), cfg, log, risks)
 			if err != nil {
 				return err
 			}
@@ -39,7 +40,15 @@ func newRun(e *env) *cobra.Command {
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&risks.networkFS, "allow-network-fs", false,
+		"keep the spool on a network file system all the same; a power cut or a second machine can then damage it")
+	c.Flags().BoolVar(&risks.resetCorrupt, "reset-corrupt-spool", false,
+		"set a damaged spool aside, as spool.db.corrupt-TIME, and begin a new one; what was queued in it has to be rescued by hand")
+	return c
 }
+
+// spoolRisks are what a person must ask for by name.
+type spoolRisks struct{ networkFS, resetCorrupt bool }
 
 // onHangup calls do for each SIGHUP until the returned function is called.
 func onHangup(ctx context.Context, do func()) (stop func()) {

@@ -32,19 +32,19 @@ type station struct {
 }
 
 // openStation opens every room. What it has opened is closed again if a later one cannot be.
-func openStation(ctx context.Context, cfg *config.Config, log zerolog.Logger) (_ *station, err error) {
+func openStation(ctx context.Context, cfg *config.Config, log zerolog.Logger, risks spoolRisks) (_ *station, err error) {
 	s := &station{cfg: cfg, log: log}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	s.spool, err = sqlite.Open(ctx, sqlite.Options{Dir: cfg.Relay.DataDir, MaxSize: cfg.Spool.MaxSize, Owner: true})
-	if errors.Is(err, spool.ErrLocked) {
-		return nil, fail("%w (%s): stop it first, or give this one a data_dir of its own", err, cfg.Relay.DataDir)
-	}
+	s.spool, err = sqlite.Open(ctx, sqlite.Options{
+		Dir: cfg.Relay.DataDir, MaxSize: cfg.Spool.MaxSize, Owner: true,
+		AllowNetworkFS: risks.networkFS, ResetCorrupt: risks.resetCorrupt,
+	})
 	if err != nil {
-		return nil, fail("the spool in %s cannot be opened: %w", cfg.Relay.DataDir, err)
+		return nil, spoolTrouble(err, cfg.Relay.DataDir)
 	}
 	name := cfg.Relay.Hostname
 	if name == "" {
@@ -71,6 +71,21 @@ func openStation(ctx context.Context, cfg *config.Config, log zerolog.Logger) (_
 		return nil, failure{err}
 	}
 	return s, nil
+}
+
+// spoolTrouble says why a spool cannot be opened and what to do. A damaged one, or one in the wrong place, is a matter
+// of configuration: nothing is changed by itself.
+func spoolTrouble(err error, dir string) error {
+	switch {
+	case errors.Is(err, spool.ErrLocked):
+		return fail("%w (%s): stop it first, or give this one a data_dir of its own", err, dir)
+	case errors.Is(err, spool.ErrCorrupt):
+		return fmt.Errorf("%w. Restore a backup (`mailbearer queue export --all` makes them), or start with --reset-corrupt-spool: "+
+			"it sets the damaged files aside and begins a new spool", err)
+	case errors.Is(err, spool.ErrNetworkFS):
+		return fmt.Errorf("%w. Choose a data_dir on a local disk, or start with --allow-network-fs at your own risk", err)
+	}
+	return fail("%w", err)
 }
 
 // openStore opens the store of sign-ins. What is wrong with it stops no mail: it goes on with the tokens in memory.
