@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,30 +33,33 @@ func (c *checkup) checkDNS(ctx context.Context) {
 	if len(targets) == 1 && c.login != nil && c.login.proxy == nil { // the same host
 		c.login.blocked = c.mail.blocked
 	}
-	c.tell(joined("dns", "look up", found))
+	s := joined("dns", "look up", found)
+	if len(targets) > 1 && !slices.ContainsFunc(targets, func(t *checkTarget) bool { return !t.unknown }) {
+		s.Cause = fmt.Sprintf("DNS knows neither %s nor %s: this machine's DNS server does not seem to know names of the internet", c.mail.host, c.login.host)
+		s.Fix = "1. Check which DNS server this machine asks, and whether it knows any name of the internet. 2. If only a proxy gets out from here, set network.proxy: it then looks names up. 3. If endpoints.smtp and endpoints.authority are set, check their spelling."
+	}
+	c.tell(s)
 }
 
-// joined makes one step of those for each host: what failed, or was warned of, first.
+// joined makes one step of those for each host. What failed says what and why; otherwise what was warned of does.
 func joined(step, verb string, parts []checkStep) checkStep {
 	s := checkStep{Step: step, Status: checkOK}
-	var tried, said, causes, fixes []string
+	if slices.ContainsFunc(parts, func(p checkStep) bool { return p.Status == checkFailed }) {
+		s.Status = checkFailed
+	}
+	var tried, said, causes []string
 	for _, p := range parts {
 		tried = append(tried, p.Tried)
-		if p.Status == checkFailed && s.Status == checkOK {
-			s.Status, said = checkFailed, nil // only the words of what failed count now
+		if p.Status != s.Status {
+			continue
 		}
-		if p.Said != "" && p.Status == s.Status {
-			said = append(said, p.Said)
-		}
+		said = append(said, p.Said)
 		if p.Cause != "" {
 			causes = append(causes, p.Cause)
-		}
-		if p.Fix != "" && !slices.Contains(fixes, p.Fix) {
-			fixes = append(fixes, p.Fix)
+			s.Fix = cmp.Or(s.Fix, p.Fix) // one thing at a time: each is numbered for itself
 		}
 	}
-	s.Tried, s.Said = verb+" "+strings.Join(tried, " and "), strings.Join(said, "; ")
-	s.Cause, s.Fix = strings.Join(causes, ". "), strings.Join(fixes, " ")
+	s.Tried, s.Said, s.Cause = verb+" "+strings.Join(tried, " and "), strings.Join(said, "; "), strings.Join(causes, ". ")
 	return s
 }
 
@@ -103,6 +107,7 @@ func (c *checkup) dnsTrouble(t *checkTarget, err error, whole bool) (cause, fix 
 		return fmt.Sprintf("The name %s exists, but not the way this machine looks it up: its DNS search domains get in the way", t.host),
 			"1. Take the search domain out of /etc/resolv.conf (`search`), or lower `options ndots`; in Kubernetes set ndots:1 in dnsConfig. 2. On Windows see the DNS suffix list of the network adapter."
 	case errors.As(err, &d) && d.IsNotFound:
+		t.unknown = true
 		return fmt.Sprintf("%s has a name that DNS does not know: %s", capital(t.name), t.host),
 			fmt.Sprintf("1. Check the spelling of %s of account %q; without it the provider's own host is used. 2. Look the name up on another machine: if it is known there, this machine's DNS server is at fault.", t.key, c.account.Name)
 	case errors.As(err, &d) && d.IsTimeout || errors.Is(err, context.DeadlineExceeded):
@@ -204,9 +209,9 @@ func (c *checkup) tunnelTo(ctx context.Context, t *checkTarget) checkStep {
 	return s
 }
 
-// wantsCredentials knows what an HTTP proxy (package http's and ours) and a SOCKS proxy say. It chooses words only.
+// wantsCredentials knows what proxy.go says of an HTTP proxy, and x/net of a SOCKS proxy. It chooses words only.
 func wantsCredentials(err error) bool {
-	return slices.ContainsFunc([]string{"wants a user name", "407", "authentication failed", "no acceptable authentication methods"},
+	return slices.ContainsFunc([]string{"wants a user name", "authentication failed", "no acceptable authentication methods"},
 		func(words string) bool { return strings.Contains(err.Error(), words) })
 }
 

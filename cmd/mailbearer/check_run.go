@@ -69,6 +69,7 @@ type checkTarget struct {
 	address string   // host:port
 	proxy   *url.URL // nil: directly
 	blocked string   // why it is known that it cannot be reached
+	unknown bool     // DNS says that there is no such name
 }
 
 // startCheckups begins the check of each account. Their steps come in order; nobody has to wait for them.

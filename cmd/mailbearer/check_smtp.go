@@ -151,7 +151,7 @@ func (c *checkup) tlsFailed(ctx context.Context, d *conversation) checkStep {
 	case last.Reply.Code >= 400: // the server's own refusal, explained already
 	case last.Stage == upstream.StageGreeting && c.speaksTLS(ctx):
 		s.Cause = fmt.Sprintf("%s expects TLS from the first byte, and mailbearer begins there with the SMTP greeting and STARTTLS: TLS from the start is used on port 465 only", c.mail.address)
-		s.Fix = "Set endpoints.smtp to the port with STARTTLS (587), or, where the provider offers it, to port 465."
+		s.Fix = "1. Set endpoints.smtp to the provider's port with STARTTLS (Microsoft 365: smtp.office365.com:587), or, where the provider offers it, to port 465. 2. If that is what it is set to, a firewall or proxy answers in the mail server's place: exclude this connection."
 	case errors.Is(last.Err, upstream.ErrNotSMTP), isPlain(last.Err):
 		s.Said = d.heard.words()
 		s.Cause = fmt.Sprintf("What answers at %s does not speak SMTP the way this port should", c.mail.address)

@@ -21,7 +21,7 @@ import (
 type testRun struct {
 	to, from, account string
 	count             int
-	timeout           time.Duration // without news
+	timeout           time.Duration // without an outcome
 	hostname          string
 }
 
@@ -57,7 +57,7 @@ the time); 2: usage or configuration.`,
 	c.Flags().StringVar(&t.account, "account", "", "send by this `account`; without it the routes decide, as for a listener named local")
 	c.Flags().StringVar(&t.from, "from", "", "the sender's `address`; without it the account's mailbox")
 	c.Flags().IntVar(&t.count, "count", 1, "send so many messages, and measure how long they take")
-	c.Flags().DurationVar(&t.timeout, "timeout", 2*time.Minute, "give up when nothing is heard for so long")
+	c.Flags().DurationVar(&t.timeout, "timeout", 2*time.Minute, "give up when no message has had its outcome for so long")
 	return c
 }
 

@@ -32,8 +32,9 @@ type follower struct {
 	open   []*followed // without an outcome, oldest first
 	done   []*followed
 	failed int
-	held   string    // what was last said of the account
-	news   time.Time // when something was last heard
+	held   mail.Account // as it was last told of; the zero value when it was not held
+	// progress is when a message last got its outcome.
+	progress time.Time
 }
 
 // followed is one test message.
@@ -48,7 +49,7 @@ type followed struct {
 
 // follow waits for outcomes, and says what is known when they do not come.
 func (f *follower) follow(ctx context.Context) error {
-	f.news = time.Now()
+	f.progress = time.Now()
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	looked := time.Now()
@@ -59,8 +60,8 @@ func (f *follower) follow(ctx context.Context) error {
 		switch {
 		case len(f.open) == 0:
 			return f.verdict()
-		case time.Since(f.news) > f.test.timeout:
-			return f.unfinished(ctx, fmt.Sprintf("nothing was heard for %v", f.test.timeout))
+		case time.Since(f.progress) > f.test.timeout:
+			return f.unfinished(ctx, fmt.Sprintf("there was none within %v", f.test.timeout))
 		case time.Since(looked) > runningEvery:
 			if looked = time.Now(); !sqlite.Running(f.dataDir) {
 				return f.unfinished(ctx, "the relay has stopped; it sends what is queued when it runs again")
@@ -88,6 +89,9 @@ func (f *follower) look(ctx context.Context) error {
 		if over {
 			ended = append(ended, m)
 		}
+	}
+	if len(ended) > 0 {
+		f.progress = time.Now()
 	}
 	f.done = append(f.done, ended...)
 	f.open = slices.DeleteFunc(f.open, func(m *followed) bool { return slices.Contains(ended, m) })
@@ -159,26 +163,24 @@ func (f *follower) lookAtAccount(ctx context.Context) error {
 		return err
 	}
 	a := accounts[f.test.account]
-	reason := ""
-	if a.State == mail.AccountHeld {
-		reason = a.Reason
+	if a.State != mail.AccountHeld {
+		a = mail.Account{}
 	}
-	switch {
-	case reason == f.held:
+	switch { // a provider's words differ each time by a date; since when, and what to do, do not
+	case a.Since.Equal(f.held.Since) && a.Fix == f.held.Fix:
 		return nil
-	case reason == "":
+	case a.State == "":
 		f.say("ready", "account %s can send again", f.test.account)
 	default:
-		f.say("held", "account %s cannot send, its mail waits: %s", f.test.account, safe(reason))
+		f.say("held", "account %s cannot send, its mail waits: %s", f.test.account, safe(a.Reason))
 		f.explain("", a.Fix)
 	}
-	f.held = reason
+	f.held = a
 	return nil
 }
 
 // say prints one line of the timeline.
 func (f *follower) say(event, format string, args ...any) {
-	f.news = time.Now()
 	fmt.Fprintf(f.w, "%+8.2fs  %-9s  %s\n", time.Since(f.began).Seconds(), event, fmt.Sprintf(format, args...))
 }
 
@@ -231,7 +233,7 @@ func (f *follower) unfinished(ctx context.Context, why string) error {
 	id := f.open[0].id
 	fmt.Fprintf(f.w, "\nNo outcome yet: %d of %d delivered, %d failed, %d still queued. What is queued stays so and is sent as soon as it can be.\n",
 		len(f.done)-f.failed, f.test.count, f.failed, len(f.open))
-	if f.held != "" {
+	if f.held.State != "" {
 		fmt.Fprintf(f.w, "Account %s is held; do what stands above, then run `mailbearer check --account %s`: when it passes, the relay tries again at once.\n", f.test.account, f.test.account)
 	}
 	return fail("the outcome of the test is not known: %s. Follow it with `mailbearer queue show %s`; take it back with `mailbearer queue drop %s`", why, id, id)
