@@ -80,13 +80,7 @@ func explainWhat(e *env, args []string) (string, error) {
 func explain(text string) []explanation {
 	found := []explanation{}
 	for _, t := range passages(text) {
-		t = quotedCode.ReplaceAllString(t, " $1")
-		entries := diagnose.LookupAll(t)
-		if len(entries) == 0 {
-			entries = byCode(t)
-		}
-		slices.SortStableFunc(entries, func(a, b diagnose.Entry) int { return rank(a) - rank(b) })
-		for _, e := range entries {
+		for _, e := range lookUp(t) {
 			if !slices.ContainsFunc(found, func(x explanation) bool { return x.ID == e.ID }) {
 				found = append(found, explanation{e.ID, e.Class, e.Title, e.Fix, e.Ref, strings.Join(strings.Fields(safe(t)), " ")})
 			}
@@ -95,17 +89,54 @@ func explain(text string) []explanation {
 	return found
 }
 
+func lookUp(text string) []diagnose.Entry {
+	text = quotedCode.ReplaceAllString(text, " $1")
+	entries := diagnose.LookupAll(text)
+	if len(entries) == 0 {
+		entries = byCode(text)
+	}
+	slices.SortStableFunc(entries, func(a, b diagnose.Entry) int { return rank(a) - rank(b) })
+	return entries
+}
+
 // quotedCode is a code right behind a quotation mark, as Python prints replies: (535, b'5.7.3 …').
 var quotedCode = regexp.MustCompile(`["']([0-9]\.[0-9]{1,3}\.)`)
 
-// passages are the whole of a short text, since a reply may have several lines, and the lines of a long one: the
-// catalogue looks at the beginning only.
-func passages(text string) []string {
-	const short = 4 << 10
-	if len(text) <= short {
+// shortText is what is looked at as a whole: the catalogue looks at the beginning of a text only.
+const shortText = 4 << 10
+
+// passages are the whole of a short text, since a reply may have several lines, and the lines of a long one in which
+// something is: whole pieces of it are asked first, so that a day's log takes no minute.
+func passages(text string) (found []string) {
+	if len(text) <= shortText {
 		return []string{text}
 	}
-	return strings.Split(text, "\n")
+	piece := ""
+	for line := range strings.Lines(text + "\n") {
+		if len(piece)+len(line) <= shortText {
+			piece += line
+			continue
+		}
+		found = append(found, telling(piece)...)
+		piece = line
+	}
+	return append(found, telling(piece)...)
+}
+
+// telling are the lines of a piece of log in which something is, or all of it when that takes several of them.
+func telling(piece string) (lines []string) {
+	if len(lookUp(piece)) == 0 {
+		return nil
+	}
+	for line := range strings.Lines(piece) {
+		if len(lookUp(line)) > 0 {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 {
+		return []string{piece}
+	}
+	return lines
 }
 
 // rank puts what a provider said before what the machine's own network layer wrapped around it.

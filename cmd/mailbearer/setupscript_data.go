@@ -3,8 +3,6 @@ package main
 import (
 	"crypto/x509"
 	"encoding/base64"
-	"fmt"
-	"slices"
 	"time"
 )
 
@@ -108,9 +106,6 @@ func (s *script) ByHand() []string {
 func (s *script) Next() string {
 	if s.Delegated() {
 		return "mailbearer authorize " + s.Account
-	}
-	if slices.Contains(notYet, "check") {
-		return fmt.Sprintf("mailbearer run --config %s", quotePath(s.Config))
 	}
 	return "mailbearer check --account " + s.Account
 }

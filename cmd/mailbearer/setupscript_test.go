@@ -87,16 +87,12 @@ func TestSetupScriptGolden(t *testing.T) {
 	}
 }
 
-// nextCommand is what differs between versions of the relay, not of the script.
-var nextCommand = regexp.MustCompile(`mailbearer (run --config|check --account) \S+\b`)
-
 func compareGolden(t *testing.T, file string) {
 	t.Helper()
 	got, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got = nextCommand.ReplaceAll(got, []byte("mailbearer NEXT"))
 	for i, c := range got {
 		if c > 0x7e || c < ' ' && c != '\n' && c != '\t' {
 			if strings.HasSuffix(file, ".ps1") {
@@ -169,7 +165,7 @@ func TestSetupScriptIsPowerShell(t *testing.T) {
 	if os.Getenv("MAILBEARER_TREE_SITTER") == "" {
 		t.Skip("MAILBEARER_TREE_SITTER does not name a PowerShell grammar")
 	}
-	args := []string{filepath.Join("testdata", "setup", "parse.mjs")}
+	args := []string{"--liftoff-only", filepath.Join("testdata", "setup", "parse.mjs")} // else node goes on compiling for a minute
 	for _, file := range scripts(t, "powershell") {
 		args = append(args, file)
 	}

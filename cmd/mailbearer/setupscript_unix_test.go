@@ -60,11 +60,9 @@ func (d desk) run(t *testing.T, script string, args ...string) (said, changed st
 func TestSetupScriptInBash(t *testing.T) {
 	t.Parallel()
 	changes := map[string]string{
-		"certificate": "app principal certificate exchange", "classic": "app principal certificate exchange permission consent",
-		"classic-auto": "app principal certificate exchange permission consent", "graph": "app principal certificate exchange",
-		"secret": "principal exchange", "device-code": "app principal public permission exchange",
-		"browser": "app principal redirects permission exchange", "federated": "app principal exchange",
-		"identity": "exchange", "identity-classic": "exchange consent", "hostile": "principal exchange permission consent",
+		"certificate": "app principal certificate exchange", "classic-auto": "app principal certificate exchange permission consent",
+		"device-code": "app principal public permission exchange", "browser": "app principal redirects permission exchange",
+		"identity-classic": "exchange consent", "hostile": "principal exchange permission consent",
 	}
 	der := base64.StdEncoding.EncodeToString(selfSigned(t).cert.Raw)
 	for name, file := range scripts(t, "azcli") {
@@ -75,12 +73,15 @@ func TestSetupScriptInBash(t *testing.T) {
 			if out, err := exec.Command("bash", "-n", file).CombinedOutput(); err != nil {
 				t.Fatalf("bash -n: %s", out)
 			}
+			if changes[name] == "" {
+				return // differs from another in what is left out only
+			}
 			d := newDesk(t)
 			d.make(t, "organization")
 			if strings.HasPrefix(name, "identity") {
 				d.make(t, "principal")
 			}
-			if name == "secret" || name == "hostile" {
+			if name == "hostile" {
 				d.make(t, "app")
 			}
 			said, changed, err := d.run(t, file)

@@ -1,5 +1,5 @@
 // Parses PowerShell files with the grammar that editors use, and says where one does not parse.
-//   MAILBEARER_TREE_SITTER=node_modules/@vscode/tree-sitter-wasm/wasm node parse.mjs FILE…
+//   MAILBEARER_TREE_SITTER=node_modules/@vscode/tree-sitter-wasm/wasm node --liftoff-only parse.mjs FILE…
 import { createRequire } from 'node:module';
 import fs from 'node:fs';
 import path from 'node:path';
