@@ -86,7 +86,7 @@ func (s *station) alertAccount(ctx context.Context, about report.Alert) *config.
 func mayReport(cfg *config.Config) func(*mail.Envelope) bool {
 	return func(env *mail.Envelope) bool {
 		if a := cfg.Account(env.Account); a != nil {
-			domain := env.Sender[strings.LastIndexByte(env.Sender, '@')+1:]
+			domain := domainOf(env.Sender)
 			if slices.ContainsFunc(a.Domains, func(d string) bool { return strings.EqualFold(d, domain) }) {
 				return true
 			}

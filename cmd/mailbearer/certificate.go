@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/mailbearer/mailbearer/config"
@@ -40,25 +39,12 @@ func (a *certificateArgs) choose(e *env, args []string) (*config.Config, *config
 		}
 		name = args[0]
 	}
-	cfg, err := loadUnfinished(e.config)
+	cfg, err := loadConfig(e.config, config.AllowMissingCertificate)
 	if err != nil {
 		return nil, nil, err
 	}
 	acc, err := oneAccount(cfg, name)
 	return cfg, acc, err
-}
-
-// loadUnfinished is loadConfig for the commands that make what the configuration names, or run before it is made.
-func loadUnfinished(path string) (*config.Config, error) {
-	if path == "" {
-		i := slices.IndexFunc(places, func(p string) bool { _, err := os.Stat(p); return err == nil })
-		if i < 0 {
-			return nil, fmt.Errorf("no configuration found: looked for %s; name one with --config FILE, or write one: mailbearer init",
-				strings.Join(places, " and "))
-		}
-		path = places[i]
-	}
-	return config.Load(path, config.AllowMissingCertificate)
 }
 
 // oneAccount is the account of that name, or the only one.

@@ -26,7 +26,7 @@ func loadConfig(path string, options ...config.Option) (*config.Config, error) {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("no configuration found: looked for %s; name one with --config FILE, or see it work without any: mailbearer demo",
+	return nil, fmt.Errorf("no configuration found: looked for %s; name one with --config FILE, write one with: mailbearer init, or see it work without any: mailbearer demo",
 		strings.Join(places, " and "))
 }
 

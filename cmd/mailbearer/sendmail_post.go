@@ -115,7 +115,7 @@ func (p *posting) edit(h *relay.Header) error {
 	}
 	h.ReplaceUnsendable(account.Mailbox)
 	h.Complete(relay.Missing{
-		Date: p.env.Received, MessageID: p.env.ID.String() + "@" + domainPart(account.Mailbox),
+		Date: p.env.Received, MessageID: p.env.ID.String() + "@" + domainOf(account.Mailbox),
 		From: netmail.Address{Name: p.request.FullName, Address: p.env.Sender},
 	})
 	return nil
@@ -130,7 +130,7 @@ func (p *posting) address() *config.Account {
 	for range 2 {
 		account = p.cfg.Account(route(q))
 		q.Sender = p.sender(account.Mailbox)
-		q.Recipients = relay.Expand(p.request.Recipients, p.cfg.Aliases, domainPart(account.Mailbox))
+		q.Recipients = relay.Expand(p.request.Recipients, p.cfg.Aliases, domainOf(account.Mailbox))
 	}
 	p.env.Account, p.env.Sender = account.Name, q.Sender
 	p.env.SMTPUTF8 = !isASCII(q.Sender)
@@ -146,14 +146,12 @@ func (p *posting) address() *config.Account {
 func (p *posting) sender(mailbox string) string {
 	sender := p.request.Sender
 	if !p.request.SenderGiven {
-		sender, _ = relay.Address(p.user + "@" + domainPart(mailbox)) // a user may have a name that no address can
+		sender, _ = relay.Address(p.user + "@" + domainOf(mailbox)) // a user may have a name that no address can
 	}
 	if relay.Unsendable(sender) {
 		return mailbox
 	}
 	return sender
 }
-
-func domainPart(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
 
 func isASCII(s string) bool { return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 }) }

@@ -202,8 +202,8 @@ func TestSendmailRoutesAsLocal(t *testing.T) {
 	w.mustSend("hello\n", "a@fabrikam.example")
 	w.mustSend("hello\n", "a@contoso.example")
 	for _, m := range w.arrived(2, 10*time.Second) {
-		domain := domainPart(m.Recipients[0])
-		if domainPart(m.Mailbox) != domain || domainPart(m.Sender) != domain {
+		domain := domainOf(m.Recipients[0])
+		if domainOf(m.Mailbox) != domain || domainOf(m.Sender) != domain {
 			t.Errorf("from %q to %q through %q", m.Sender, m.Recipients, m.Mailbox)
 		}
 	}

@@ -49,7 +49,7 @@ func printScript(e *env, o scriptOptions) error {
 	if !known {
 		return fmt.Errorf("--format %q is not known: use powershell or azcli", o.format)
 	}
-	cfg, err := loadUnfinished(e.config)
+	cfg, err := loadConfig(e.config, config.AllowMissingCertificate)
 	if err != nil {
 		return err
 	}
