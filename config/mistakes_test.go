@@ -119,8 +119,7 @@ func TestMistakesOfStrings(t *testing.T) {
 		{`address = "127.0.0.1:smtp"`, `listener.address: "127.0.0.1:smtp" has the port "smtp": it must be a number from 0 to 65535`},
 		{`address = "a b:25"`, `listener.address: "a b:25" has the host "a b", which is neither a name nor an address: ` + listen},
 		{`address = "unix:m.sock"`, `listener.address: "unix:m.sock" has no whole path: write it as in "unix:/run/mailbearer.sock"`},
-		{`address = "systemd:"`, `listener.address: "systemd:" has no name: write the FileDescriptorName of the socket unit, as in "systemd:smtp"` + "\n" +
-			`4: listener.address: "systemd:" is not available in this version; write host:port, as in "127.0.0.1:2525"`},
+		{`address = "systemd:"`, `listener.address: "systemd:" has no name: write the FileDescriptorName of the socket unit, as in "systemd:smtp"`},
 	})
 	const proxy = `write it as in "http://proxy.example.com:3128" or "socks5://127.0.0.1:1080"`
 	checkLines(t, "[network]\n", []oneLineTest{
@@ -197,7 +196,7 @@ func TestMistakesOfListeners(t *testing.T) {
 		{"[[listener]]\n[[listener]]", `2: listener.address: "127.0.0.1:2525" is used twice: give each [[listener]] its own`},
 		{"[[listener]]\naddress = '127.0.0.1:0'\n[[listener]]\naddress = '127.0.0.1:0'", ``},
 		{"[[listener]]\naccount = 'x'", `2: listener.account: there is no [[account]] with the name "x"`},
-		{"[[listener]]\nproxy_protocol_from = ['10.0.0.1']", `2: listener.proxy_protocol_from: is not available in this version; remove it`},
+		{"[[listener]]\nproxy_protocol_from = ['10.0.0.1']", ``},
 		{"[[listener]]\nproxy_protocol_from = []", ``},
 	} {
 		if got := mistakesIn(test.text + "\n" + account); got != test.want {

@@ -1,155 +1,125 @@
 package relay
 
 import (
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
-	"runtime"
-	"strings"
-	"sync"
+	"time"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
-	"golang.org/x/crypto/bcrypt"
 )
 
 // authTries is how many failures a connection may have.
 const authTries = 3
 
-// users checks local passwords. They have nothing to do with upstream tokens.
-type users struct {
-	byName map[string]*User
-	decoy  func() []byte // a hash for names that do not exist, so that they take as long
-	slots  chan struct{} // bounds the processors that bcrypt may keep busy
-
-	mu       sync.Mutex
-	key      [32]byte            // of the fingerprints below, made anew at each start
-	verified map[string][32]byte // fingerprint of the password that last passed, by user
-}
-
-func newUsers(list []User) *users {
-	u := &users{
-		byName: make(map[string]*User), verified: make(map[string][32]byte),
-		slots: make(chan struct{}, max(runtime.NumCPU()/2, 1)),
-	}
-	rand.Read(u.key[:])
-	u.decoy = sync.OnceValue(func() []byte {
-		hash, _ := bcrypt.GenerateFromPassword([]byte(rand.Text()), bcrypt.DefaultCost)
-		return hash
-	})
-	for i := range list {
-		u.byName[strings.ToLower(list[i].Name)] = &list[i]
-	}
-	return u
-}
-
-// check returns the user if the password is right. A password that passed before costs no bcrypt again: a device that
-// signs in for each page it scans must not keep a processor busy.
-func (u *users) check(name, password string) *User {
-	user := u.byName[strings.ToLower(name)]
-	if user != nil && user.Password != nil {
-		want, err := user.Password()
-		if err == nil && subtle.ConstantTimeCompare([]byte(want), []byte(password)) == 1 {
-			return user
-		}
-		return nil
-	}
-	print := u.fingerprint(name, password)
-	if user != nil && u.known(user.Name, print) {
-		return user
-	}
-	var hash []byte
-	if user != nil {
-		hash = []byte(user.PasswordHash)
-	} else {
-		hash = u.decoy()
-	}
-	u.slots <- struct{}{}
-	err := bcrypt.CompareHashAndPassword(hash, []byte(password))
-	<-u.slots
-	if err != nil || user == nil {
-		return nil
-	}
-	u.mu.Lock()
-	u.verified[user.Name] = print
-	u.mu.Unlock()
-	return user
-}
-
-// fingerprint stands for a password that passed; with the key gone at the end of the process it is worth nothing.
-func (u *users) fingerprint(name, password string) (sum [32]byte) {
-	m := hmac.New(sha256.New, u.key[:])
-	m.Write([]byte(strings.ToLower(name) + "\x00" + password))
-	m.Sum(sum[:0])
-	return sum
-}
-
-func (u *users) known(name string, print [32]byte) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	have, ok := u.verified[name]
-	return ok && hmac.Equal(have[:], print[:])
-}
-
 // AuthMechanisms are what EHLO offers. PLAIN stands first: some clients look at the first names only.
 func (s *session) AuthMechanisms() []string {
-	if s.server.policy.Auth == AuthNone {
+	if s.server.policy.Auth == AuthNone || s.conn.offersTLS() {
 		return nil
 	}
-	return []string{sasl.Plain, sasl.Login}
+	list := []string{sasl.Plain, sasl.Login}
+	if s.relay.users.recoverable() {
+		list = append(list, cramMD5)
+	}
+	return list
 }
 
 // Auth begins an exchange.
-func (s *session) Auth(mech string) (sasl.Server, error) {
+func (s *session) Auth(mechanism string) (sasl.Server, error) {
 	switch {
-	case s.conn.broken.Load():
-		return nil, errCut
 	case s.server.policy.Auth == AuthNone:
 		return nil, refuse(502, smtp.EnhancedCode{5, 5, 1}, "this listener has auth = \"none\": switch authentication off on the device")
-	case mech == sasl.Plain:
-		return sasl.NewPlainServer(func(identity, name, password string) error {
-			return s.signIn(name, password)
-		}), nil
-	case mech == sasl.Login:
-		return &loginServer{check: s.signIn}, nil
+	case s.conn.offersTLS():
+		return nil, refuse(523, smtp.EnhancedCode{5, 7, 10}, "TLS is required (this listener has security = \"starttls\")")
+	case s.tx != nil: // RFC 4954 §4
+		return nil, refuse(503, smtp.EnhancedCode{5, 5, 1}, "AUTH is not taken between MAIL and the end of its message")
+	case s.relay.throttle.count(s.conn.addr) >= guessLimit:
+		return nil, s.tooMany()
+	}
+	byPassword := func(name, password string) error { return s.signIn(mechanism, name, password) }
+	switch {
+	case mechanism == sasl.Plain:
+		return said{sasl.NewPlainServer(func(_, name, password string) error { return byPassword(name, password) })}, nil
+	case mechanism == sasl.Login:
+		return said{&loginServer{check: byPassword}}, nil
+	case mechanism == cramMD5 && s.relay.users.recoverable():
+		return said{newCramServer(s.relay.opts.Hostname, s.signInCram)}, nil
 	}
 	return nil, smtp.ErrAuthUnknownMechanism
 }
 
-// signIn checks a password. Any failure reads the same: 535, and nothing about which part was wrong.
-func (s *session) signIn(name, password string) error {
-	if s.conn.broken.Load() {
-		return errCut
+// signIn checks a password.
+func (s *session) signIn(mechanism, name, password string) error {
+	user := s.relay.users.known(name, password)
+	if user == nil {
+		turn := s.relay.throttle.turn(s.conn.addr)
+		turn.Lock()
+		if s.relay.throttle.count(s.conn.addr) >= guessLimit { // while we waited for our turn
+			turn.Unlock()
+			return s.tooMany()
+		}
+		user = s.relay.users.check(name, password)
+		if user == nil {
+			n := s.relay.throttle.fail(s.conn.addr)
+			turn.Unlock()
+			return s.failed(name, n)
+		}
+		turn.Unlock()
 	}
-	user := s.relay.users.check(name, password)
-	if user != nil {
-		s.user = user
+	s.signedIn(user, mechanism)
+	return nil
+}
+
+// signInCram checks the answer to a challenge. A user who can have no such answer is no guess: clients that prefer
+// CRAM-MD5 go on to PLAIN by themselves, and their good login must not have cost them anything.
+func (s *session) signInCram(name, challenge string, digest []byte) error {
+	turn := s.relay.throttle.turn(s.conn.addr)
+	turn.Lock()
+	defer turn.Unlock()
+	user, guess := s.relay.users.checkCram(name, challenge, digest)
+	switch {
+	case user != nil:
+		s.signedIn(user, cramMD5)
 		return nil
+	case !guess:
+		s.log().Info().Str("user", clip(name, 80)).Msg("CRAM-MD5 was refused: no [[user]] of this name has a `password`; PLAIN and LOGIN work with password_hash too")
+		return errAuth
 	}
-	failures := s.conn.authFailures.Add(1)
-	s.log().Warn().Str("user", clip(name, 80)).Int32("failures", failures).Msg("a client's password was refused")
-	if failures >= authTries {
+	n := s.relay.throttle.fail(s.conn.addr)
+	turn.Unlock()
+	defer turn.Lock()
+	return s.failed(name, n)
+}
+
+func (s *session) signedIn(user *User, mechanism string) {
+	s.user = user
+	s.conn.visit.User, s.conn.visit.Mechanism = user.Name, mechanism
+}
+
+// errAuth reads the same whatever was wrong.
+var errAuth = refuse(535, smtp.EnhancedCode{5, 7, 8}, "Authentication failed: user name or password is not that of a [[user]]")
+
+// failed answers an address's nth failure, after its time.
+func (s *session) failed(name string, n int) error {
+	s.conn.authFailures++
+	s.log().Warn().Str("user", clip(name, 80)).Int("failures", n).Msg("a client's password was refused")
+	if n >= guessLimit {
+		return s.tooMany()
+	}
+	wait := time.NewTimer(guessDelay(n))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-s.relay.stop.Done():
+	}
+	if s.conn.authFailures >= authTries {
 		s.conn.closing.Store(true)
 	}
-	return refuse(535, smtp.EnhancedCode{5, 7, 8}, "Authentication failed: user name or password is not that of a [[user]]")
+	return errAuth
 }
 
-// loginServer is AUTH LOGIN with the classic prompts; some devices compare them letter by letter.
-type loginServer struct {
-	check func(name, password string) error
-	name  string
-	step  int
-}
-
-// Next answers one line of the client; nil is the absence of an initial response.
-func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
-	if response == nil {
-		return []byte("Username:"), false, nil
-	}
-	if l.step++; l.step == 1 {
-		l.name = string(response)
-		return []byte("Password:"), false, nil
-	}
-	return nil, true, l.check(l.name, string(response))
+// tooMany refuses an address that has failed too often. Only its sign-in is refused: mail that needs none still flows,
+// since others may share the address.
+func (s *session) tooMany() error {
+	s.log().Warn().Msg("a client may not sign in: too many passwords from its address were wrong within ten minutes")
+	s.conn.closing.Store(true)
+	return refuse(421, smtp.EnhancedCode{4, 7, 0}, "too many failed sign-ins from %s; try again in %d minutes", s.conn.addr, int(guessWindow.Minutes()))
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -19,10 +20,15 @@ import (
 //	listener: auth=required security=starttls …   settings of the listener, before the first line
 //	C: what the client sends, CRLF added
 //	C" "raw octets, quoted as in Go"
-//	S: 250 words      a whole reply: its code, and words that must stand in it
+//	S: 250 words      a whole reply: its code, and words that must stand in it, or with "! " must not
 //	S: closed         the server closes the connection
+//	                  both may end in " x 100": so many times
 //	TLS               the client starts TLS
+//	log: words        that must stand in the log by now
 //	spool: <sender> <recipient> …    one line for each message that must be in the spool afterwards, no others
+//	account: mailbox=noreply@example.test rewrite=true    what the relay knows of its account
+//	alias: root it@example.test boss@example.test         one of [aliases]
+//	holds: "…"        octets that the last message's text must hold; lacks: must not
 //	text: "…"         octets that the last message's text must end in, quoted as in Go
 type dialog struct {
 	t    *testing.T
@@ -50,7 +56,7 @@ func play(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
-	f := newFront(t, settings(t, lines))
+	f := newFront(t, settings(t, lines), func(o *Options) { accounts(t, o, lines) })
 	d := &dialog{t: t}
 	d.connect(f.address, false)
 	defer func() { d.conn.Close() }()
@@ -59,27 +65,47 @@ func play(t *testing.T, file string) {
 		where := fmt.Sprintf("%s:%d", filepath.Base(file), i+1)
 		kind, rest, _ := strings.Cut(line, " ")
 		switch kind {
-		case "", "#", "listener:":
+		case "", "#", "listener:", "account:", "alias:":
 		case "C:":
 			d.send(where, rest+"\r\n")
 		case `C"`:
-			d.send(where, unquote(t, where, rest))
+			rest, n := times(rest)
+			d.send(where, strings.Repeat(unquote(t, where, rest), n))
 		case "S:":
-			d.expect(where, rest)
+			rest, n := times(rest)
+			for range n {
+				d.expect(where, rest)
+			}
+		case "log:":
+			if !strings.Contains(f.logged(), rest) {
+				t.Errorf("%s: the log is\n%s", where, f.logged())
+			}
 		case "TLS":
 			d.startTLS(where)
 		case "spool:":
 			expected = append(expected, rest)
-		case "text:":
+		case "text:", "holds:", "lacks:":
 			_, texts := f.spooled()
-			if want := unquote(t, where, rest); len(texts) == 0 || !strings.HasSuffix(texts[len(texts)-1], want) {
-				t.Errorf("%s: the last text is %q, want it to end in %q", where, texts, want)
+			last := append(texts, "")[max(len(texts)-1, 0)]
+			want := unquote(t, where, rest)
+			if kind == "text:" && !strings.HasSuffix(last, want) || strings.Contains(last, want) == (kind == "lacks:") {
+				t.Errorf("%s: the last text is %q", where, last)
 			}
 		default:
 			t.Fatalf("%s: what is %q?", where, line)
 		}
 	}
 	compareSpool(t, f, expected)
+}
+
+// times takes " x 100" off the end of a line.
+func times(s string) (rest string, n int) {
+	if i := strings.LastIndex(s, " x "); i >= 0 {
+		if n, err := strconv.Atoi(s[i+3:]); err == nil {
+			return s[:i], n
+		}
+	}
+	return s, 1
 }
 
 func compareSpool(t *testing.T, f *front, expected []string) {
@@ -123,6 +149,10 @@ func settings(t *testing.T, lines []string) Listener {
 				l.MaxMessageSize = int64(number)
 			case "max_recipients":
 				l.MaxRecipients = number
+			case "proxy":
+				l.ProxyFrom = []netip.Prefix{netip.MustParsePrefix(value)}
+			case "allow_from":
+				l.Allow = []netip.Prefix{netip.MustParsePrefix(value)}
 			case "idle_timeout_ms":
 				l.IdleTimeout = time.Duration(number) * time.Millisecond
 			default:
@@ -131,6 +161,36 @@ func settings(t *testing.T, lines []string) Listener {
 		}
 	}
 	return l
+}
+
+// accounts reads account: and alias: lines.
+func accounts(t *testing.T, o *Options, lines []string) {
+	for _, line := range lines {
+		words := strings.Fields(line)
+		if len(words) < 2 {
+			continue
+		}
+		switch words[0] {
+		case "account:":
+			var info AccountInfo
+			for _, word := range words[1:] {
+				switch key, value, _ := strings.Cut(word, "="); key {
+				case "mailbox":
+					info.Mailbox = value
+				case "rewrite":
+					info.Rewrite = value == "true"
+				default:
+					t.Fatalf("what is %q?", word)
+				}
+			}
+			o.Accounts = map[string]AccountInfo{"default": info}
+		case "alias:":
+			if o.Aliases == nil {
+				o.Aliases = map[string][]string{}
+			}
+			o.Aliases[words[1]] = words[2:]
+		}
+	}
 }
 
 func unquote(t *testing.T, where, s string) string {
@@ -183,7 +243,8 @@ func (d *dialog) expect(where, want string) {
 		return
 	}
 	code, words, _ := strings.Cut(want, " ")
-	if err != nil || !strings.HasPrefix(got, code) || !strings.Contains(got, words) {
+	unwanted, not := strings.CutPrefix(words, "! ")
+	if err != nil || !strings.HasPrefix(got, code) || strings.Contains(got, unwanted) == not {
 		d.t.Fatalf("%s: the server said %q (%v), want %q", where, got, err, want)
 	}
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"crypto/tls"
 	"net"
 	"sync"
 	"time"
@@ -12,19 +13,22 @@ import (
 type listener struct {
 	net.Listener
 	policy   *Listener
+	tls      *tls.Config // the policy's, and it tells the layer what clients ask for
 	hostname string
 	log      zerolog.Logger
+	seen     func(Visit)
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
 	from     map[string]int // connections of each client address
+	refusing int            // clients that are being told 421 inside TLS
 	draining bool
 	empty    sync.WaitGroup
 }
 
 func newListener(inner net.Listener, p *Listener, hostname string, log zerolog.Logger) *listener {
 	return &listener{
-		Listener: inner, policy: p, hostname: hostname, log: log,
+		Listener: inner, policy: p, tls: noteHello(p.TLS), hostname: hostname, log: log,
 		conns: make(map[*conn]struct{}), from: make(map[string]int),
 	}
 }
@@ -41,7 +45,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if why == "" {
 			return c, nil
 		}
-		l.refuse(raw, why)
+		l.refuse(c, why)
 	}
 }
 
@@ -54,24 +58,70 @@ func (l *listener) admit(c *conn) (why string) {
 		return "shutting down"
 	case len(l.conns) >= l.policy.MaxConnections:
 		return "too many connections (max_connections)"
-	case l.from[c.host] >= l.policy.MaxConnectionsPerAddress:
+	case !l.proxied(c.addr) && !l.counted(c): // behind a load balancer the address comes later
 		return "too many connections from your address (max_connections_per_address)"
 	}
 	l.conns[c] = struct{}{}
-	l.from[c.host]++
 	l.empty.Add(1)
 	return ""
 }
 
-// refuse says 421 as the banner. A new socket's buffer takes the line at once, so this cannot hold up Accept.
-func (l *listener) refuse(raw net.Conn, why string) {
-	l.log.Warn().Str("client", raw.RemoteAddr().String()).Str("listener", l.policy.Address).Str("detail", why).
-		Msg("connection refused with 421")
-	if l.policy.Security != SecurityTLS {
-		raw.SetWriteDeadline(time.Now().Add(time.Second))
-		raw.Write([]byte("421 4.3.2 " + l.hostname + " " + why + "; try again later\r\n"))
+// count counts a connection for its address, unless that has too many.
+func (l *listener) count(c *conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.counted(c)
+}
+
+func (l *listener) counted(c *conn) bool {
+	if l.from[c.key] >= l.policy.MaxConnectionsPerAddress {
+		return false
 	}
-	raw.Close()
+	l.from[c.key]++
+	c.counted = true
+	return true
+}
+
+// tlsRefusals is how many clients at once are told 421 inside TLS; more are only hung up on.
+const tlsRefusals = 32
+
+// refuse says 421 as the banner. A new socket's buffer takes the line at once, so this cannot hold up Accept; what has
+// to begin with TLS is told in a goroutine of its own.
+func (l *listener) refuse(c *conn, why string) {
+	c.log().Warn().Str("detail", why).Msg("connection refused with 421")
+	if l.policy.Security == SecurityTLS && l.beginRefusal() {
+		go func() {
+			defer l.endRefusal()
+			defer c.Conn.Close()
+			if c.handshake() == nil {
+				c.say(421, "4.3.2", l.hostname+" "+why+"; try again later")
+			}
+		}()
+		return
+	}
+	if l.policy.Security != SecurityTLS {
+		c.Conn.SetWriteDeadline(time.Now().Add(time.Second))
+		c.Conn.Write([]byte("421 4.3.2 " + l.hostname + " " + why + "; try again later\r\n"))
+	}
+	c.Conn.Close()
+}
+
+func (l *listener) beginRefusal() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.draining || l.refusing == tlsRefusals {
+		return false
+	}
+	l.refusing++
+	l.empty.Add(1)
+	return true
+}
+
+func (l *listener) endRefusal() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refusing--
+	l.empty.Done()
 }
 
 func (l *listener) leave(c *conn) {
@@ -81,8 +131,10 @@ func (l *listener) leave(c *conn) {
 		return
 	}
 	delete(l.conns, c)
-	if l.from[c.host]--; l.from[c.host] == 0 {
-		delete(l.from, c.host)
+	if c.counted {
+		if l.from[c.key]--; l.from[c.key] == 0 {
+			delete(l.from, c.key)
+		}
 	}
 	l.empty.Done()
 }

@@ -25,8 +25,8 @@ func (s *session) mayRelay() error {
 		return nil
 	case p.Auth == AuthRequired:
 		return refuse(530, smtp.EnhancedCode{5, 7, 0}, "Authentication required: set a user name and password on the device (this listener has auth = \"required\")")
-	case !allowed(p.Allow, s.client()):
-		return refuse(550, smtp.EnhancedCode{5, 7, 1}, "%s may not send without signing in: add its address to `allow` of this listener, or give it a [[user]]", s.client())
+	case !allowed(p.Allow, s.conn.addr):
+		return refuse(550, smtp.EnhancedCode{5, 7, 1}, "%s may not send without signing in: add its address to `allow` of this listener, or give it a [[user]]", s.conn.addr)
 	}
 	return nil
 }
@@ -53,10 +53,11 @@ func (s *session) senders() (m Matcher, all bool) {
 	return s.server.policy.Senders, s.server.policy.AnySender
 }
 
-// maySendAs checks one address against the client's senders. The null sender is for reports, which a device does not
-// send: it passes only where everything does.
-func (s *session) maySendAs(address, field string) error {
-	if m, all := s.senders(); all || m.Match(address) {
+// maySendAs checks one address against the client's senders. One that the provider would refuse, as the null sender or
+// root@localhost, leaves as the account's mailbox (envelope.go), so the mailbox may stand in the list for it.
+func (s *session) maySendAs(address, mailbox, field string) error {
+	m, all := s.senders()
+	if all || m.Match(address) || mailbox != "" && Unsendable(address) && m.Match(mailbox) {
 		return nil
 	}
 	where := "this listener"
@@ -68,7 +69,7 @@ func (s *session) maySendAs(address, field string) error {
 
 // checkHeader holds every address of every From and Sender field against the client's senders: the envelope alone
 // would let a device write as anybody.
-func (s *session) checkHeader(header []byte) error {
+func (s *session) checkHeader(header []byte, mailbox string) error {
 	if _, all := s.senders(); all {
 		return nil
 	}
@@ -82,17 +83,34 @@ func (s *session) checkHeader(header []byte) error {
 				return refuse(550, smtp.EnhancedCode{5, 7, 1}, "the message has two From fields, which is not allowed where `senders` is limited")
 			}
 		}
-		list, err := mail.ParseAddressList(f.body)
-		if err != nil {
+		list, ok := authors(f, header)
+		if !ok {
 			return refuse(550, smtp.EnhancedCode{5, 7, 1}, "the %s field cannot be read, which is not allowed where `senders` is limited", f.name)
 		}
-		for _, a := range list {
-			if err := s.maySendAs(a.Address, "the "+f.name+" field"); err != nil {
+		for _, address := range list {
+			if err := s.maySendAs(address, mailbox, "the "+f.name+" field"); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// authors are the addresses of a field, or those of them that it will have once it is mended (mend.go).
+func authors(f field, header []byte) (list []string, ok bool) {
+	if read, err := mail.ParseAddressList(f.body); err == nil {
+		for _, a := range read {
+			list = append(list, a.Address)
+		}
+		return list, true
+	}
+	if a, ok := oddAuthor(f.body); ok && strings.EqualFold(f.name, "From") && !signed(ParseHeader(header)) {
+		return []string{a.Address}, true
+	}
+	if odd := AddressList(f.body); len(odd) == 1 && isDotString(odd[0].Address) { // root
+		return []string{odd[0].Address}, true
+	}
+	return nil, false
 }
 
 // field is one header field, unfolded.

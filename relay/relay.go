@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -23,7 +21,7 @@ type Matcher interface{ Match(address string) bool }
 
 // Listener is one address that clients connect to, with its policy.
 type Listener struct {
-	Address     string         // host:port, or unix:/path
+	Address     string         // host:port, unix:/path or systemd:NAME
 	Security    string         // none, starttls or tls
 	Auth        string         // none, optional or required
 	Allow       []netip.Prefix // who may send without AUTH
@@ -33,6 +31,8 @@ type Listener struct {
 	Account     string
 	WaitFor     string        // upstream or spool
 	WaitTimeout time.Duration // how long a client is made to wait for the provider's verdict
+
+	ProxyFrom []netip.Prefix // who must send a PROXY header, whose address is then the client's
 
 	MaxMessageSize           int64 // octets, after dot-unstuffing, inclusive
 	MaxRecipients            int
@@ -77,16 +77,20 @@ type Options struct {
 	Hostname  string // in the banner and in Received
 	Listeners []Listener
 	Users     []User
-	Route     func(Query) string // the account of a message
+	Route     func(Query) string     // the account of a message
+	Accounts  map[string]AccountInfo // by name; without one its mail is sent on as whoever it is from
+	Aliases   map[string][]string    // [aliases]: local names in lower case, or "*", to addresses
 	Spool     spool.Spool
 	Log       zerolog.Logger
+	Seen      func(Visit) // each connection that said something, when it has ended; may be nil
 }
 
 // Relay is the front door.
 type Relay struct {
-	opts    Options
-	users   *users
-	servers []*server
+	opts     Options
+	users    *users
+	throttle *throttle
+	servers  []*server
 	// stop ends what waits for a verdict; a client whose message is durable then gets its 250.
 	stop context.Context
 	end  context.CancelFunc
@@ -102,7 +106,7 @@ type server struct {
 
 // Open binds every listener. Nothing is served until Serve.
 func Open(o Options) (*Relay, error) {
-	r := &Relay{opts: o, users: newUsers(o.Users)}
+	r := &Relay{opts: o, users: newUsers(o.Users, o.Log), throttle: newThrottle()}
 	r.stop, r.end = context.WithCancel(context.Background())
 	for i := range o.Listeners {
 		l := &o.Listeners[i]
@@ -116,57 +120,21 @@ func Open(o Options) (*Relay, error) {
 	return r, nil
 }
 
-// listen binds one address and says in words why it cannot.
-func listen(address string) (net.Listener, error) {
-	network := "tcp"
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		network, address = "unix", path
-		removeStaleSocket(path)
-	}
-	l, err := net.Listen(network, address)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w; is another mail server using it? Change `address` in [[listener]], or stop that server", address, err)
-	}
-	if network == "unix" {
-		if err := os.Chmod(address, 0o660); err != nil {
-			l.Close()
-			return nil, err
-		}
-	}
-	return l, nil
-}
-
-// removeStaleSocket takes away a socket that a killed relay left: nobody answers there.
-func removeStaleSocket(path string) {
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		c.Close()
-		return
-	}
-	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
-		os.Remove(path)
-	}
-}
-
 func (r *Relay) newServer(l *Listener, inner net.Listener) *server {
 	s := &server{policy: l, listener: newListener(inner, l, r.opts.Hostname, r.opts.Log)}
+	s.listener.seen = r.opts.Seen
 	s.smtp = smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return r.newSession(s, c), nil
 	}))
 	s.smtp.Domain = r.opts.Hostname
 	s.smtp.MaxRecipients = l.MaxRecipients
-	s.smtp.MaxMessageBytes = l.MaxMessageSize + 1 // the library refuses a message of just its limit
-	s.smtp.MaxLineLength = maxLine
+	s.smtp.MaxMessageBytes = l.MaxMessageSize // for EHLO and MAIL's SIZE; the text itself does not pass the library
+	s.smtp.MaxLineLength = 0                  // the layer has limits of its own (input.go, body.go)
 	s.smtp.EnableSMTPUTF8, s.smtp.EnableDSN = true, true
-	s.smtp.AllowInsecureAuth = l.Security == SecurityNone
+	s.smtp.AllowInsecureAuth = true // TLS is the layer's, and whether AUTH needs it the session's (auth.go)
 	s.smtp.ErrorLog = log.New(libraryLog{r.opts.Log}, "", 0)
-	if l.Security == SecurityStartTLS {
-		s.smtp.TLSConfig = l.TLS
-	}
 	return s
 }
-
-// maxLine bounds a line, in commands and in DATA: long HTML lines pass, an endless one does not.
-const maxLine = 1<<20 + 2
 
 // libraryLog passes the library's own words on, as a field, so that they cannot forge a line.
 type libraryLog struct{ zerolog.Logger }
@@ -188,12 +156,8 @@ func (r *Relay) Addresses() []string {
 // Serve begins to answer clients and returns.
 func (r *Relay) Serve() {
 	for _, s := range r.servers {
-		l := net.Listener(s.listener)
-		if s.policy.Security == SecurityTLS {
-			l = tls.NewListener(l, s.policy.TLS) // outermost, or the library does not see that it is TLS
-		}
 		r.wg.Go(func() {
-			if err := s.smtp.Serve(l); err != nil && !errors.Is(err, net.ErrClosed) {
+			if err := s.smtp.Serve(s.listener); err != nil && !errors.Is(err, net.ErrClosed) {
 				r.opts.Log.Error().Err(err).Str("listener", s.policy.Address).Msg("a listener has failed")
 			}
 		})

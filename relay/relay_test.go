@@ -67,7 +67,7 @@ func policy() Listener {
 	}
 }
 
-func newFront(t testing.TB, l Listener) *front {
+func newFront(t testing.TB, l Listener, tweaks ...func(*Options)) *front {
 	t.Helper()
 	sp, err := sqlite.Open(context.Background(), sqlite.Options{Dir: t.TempDir(), Owner: true})
 	if err != nil {
@@ -75,14 +75,18 @@ func newFront(t testing.TB, l Listener) *front {
 	}
 	hash, _ := bcrypt.GenerateFromPassword([]byte("geheim"), bcrypt.MinCost)
 	f := &front{t: t, spool: sp, log: new(bytes.Buffer)}
-	f.relay, err = Open(Options{
+	o := Options{
 		Hostname: "relay.example.test", Listeners: []Listener{l}, Spool: sp, Log: zerolog.New(f),
 		Users: []User{
 			{Name: "scanner", PasswordHash: string(hash), Senders: glob{"*"}, AnySender: true},
 			{Name: "backup", PasswordHash: string(hash), Senders: glob{"backup@example.test"}},
 		},
 		Route: func(Query) string { return "default" },
-	})
+	}
+	for _, tweak := range tweaks {
+		tweak(&o)
+	}
+	f.relay, err = Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}

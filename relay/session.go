@@ -2,11 +2,8 @@ package relay
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
-	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -26,9 +23,7 @@ type session struct {
 	conn   *conn
 
 	user *User
-
-	mu sync.Mutex // with BDAT the library calls Data in a goroutine of its own
-	tx *transaction
+	tx   *transaction // nil outside one
 }
 
 // transaction is one message being handed over: from MAIL to the reply to its end of data.
@@ -41,110 +36,83 @@ type transaction struct {
 }
 
 func (r *Relay) newSession(s *server, c *smtp.Conn) *session {
-	se := &session{relay: r, server: s, smtp: c, conn: underlying(c.Conn())}
-	if se.secure() {
-		se.conn.tls.Store(true)
-	}
-	return se
+	return &session{relay: r, server: s, smtp: c, conn: c.Conn().(*conn)}
 }
 
-func (s *session) secure() bool {
-	_, ok := s.smtp.TLSConnectionState()
-	return ok
-}
+func (s *session) secure() bool { return s.conn.tlsState != nil }
 
-// client is the client's address, IPv4-mapped ones unmapped; invalid on a unix socket.
-func (s *session) client() netip.Addr {
-	a, err := netip.ParseAddr(s.conn.host)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return a.Unmap().WithZone("")
-}
-
-func (s *session) log() *zerolog.Logger {
-	l := s.relay.opts.Log.With().Str("client", s.conn.RemoteAddr().String()).
-		Str("listener", s.server.policy.Address).Logger()
-	return &l
-}
+func (s *session) log() *zerolog.Logger { return s.conn.log() }
 
 // Reset ends the transaction.
-func (s *session) Reset() { s.set(nil) }
+func (s *session) Reset() { s.tx = nil }
 
 // Logout ends the session.
 func (s *session) Logout() error { return nil }
 
-func (s *session) set(tx *transaction) {
-	s.mu.Lock()
-	s.tx = tx
-	s.mu.Unlock()
-}
-
-func (s *session) current() *transaction {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.tx
-}
-
-// Mail begins a transaction (RFC 5321 §4.1.1.2).
-func (s *session) Mail(from string, opts *smtp.MailOptions) error {
-	if s.conn.broken.Load() {
-		return errCut
-	}
-	if s.current() != nil { // the library would keep the first transaction's recipients
+// Mail begins a transaction (RFC 5321 §4.1.1.2). Whose it is, the layer knows: what the library hands over may only
+// stand for it.
+func (s *session) Mail(_ string, opts *smtp.MailOptions) error {
+	if s.tx != nil { // the library would keep the first transaction's recipients
 		return refuse(503, smtp.EnhancedCode{5, 5, 1}, "a transaction is open: send RSET first")
 	}
+	from := s.conn.path.String()
 	if err := s.mayRelay(); err != nil {
 		return s.refused(err, from)
 	}
-	sender, err := quoted(from)
-	if err != nil {
+	if err := s.conn.pathErr; err != nil {
 		return s.refused(err, from)
 	}
-	if err := s.maySendAs(sender, "MAIL FROM"); err != nil {
+	tx := &transaction{sender: from, utf8: opts.UTF8 || hasEight([]byte(from)), ret: string(opts.Return), envelopeID: xtext(opts.EnvelopeID)}
+	_, info := s.route(tx)
+	if err := s.maySendAs(from, info.Mailbox, "MAIL FROM"); err != nil {
 		return s.refused(err, from)
 	}
-	s.set(&transaction{sender: sender, utf8: opts.UTF8, ret: string(opts.Return), envelopeID: xtext(opts.EnvelopeID)})
+	s.tx = tx
 	return nil
 }
 
 // Rcpt adds a recipient.
-func (s *session) Rcpt(to string, opts *smtp.RcptOptions) error {
-	tx := s.current()
-	if s.conn.broken.Load() || tx == nil {
+func (s *session) Rcpt(_ string, opts *smtp.RcptOptions) error {
+	if s.tx == nil {
 		return errCut
 	}
-	address, err := quoted(to)
+	if err := s.conn.pathErr; err != nil {
+		return s.refused(err, s.tx.sender)
+	}
+	addresses, err := s.expand(s.conn.path)
 	if err != nil {
-		return s.refused(err, tx.sender)
+		return s.refused(err, s.tx.sender)
 	}
-	if !s.server.policy.Recipients.Match(address) {
-		return s.refused(refuse(550, smtp.EnhancedCode{5, 7, 1}, "<%s> is not allowed: add it to `recipients` of this listener", address), tx.sender)
+	for _, address := range addresses {
+		if !s.server.policy.Recipients.Match(address) {
+			return s.refused(refuse(550, smtp.EnhancedCode{5, 7, 1}, "<%s> is not allowed: add it to `recipients` of this listener", address), s.tx.sender)
+		}
 	}
-	recipient := mail.Recipient{Address: address, State: mail.Pending}
-	dsnRecipient(&recipient, opts)
-	tx.recipients = append(tx.recipients, recipient)
+	if limit := s.server.policy.MaxRecipients; len(s.tx.recipients)+len(addresses) > limit { // an alias may name many
+		return refuse(452, smtp.EnhancedCode{4, 5, 3}, "a message may have %d recipients (max_recipients of this listener)", limit)
+	}
+	s.tx.add(addresses, opts)
 	return nil
 }
 
 // refused logs what policy turned away: an administrator looks there when a device says "Error 0x4".
 func (s *session) refused(err error, sender string) error {
+	s.conn.visit.Refused++
 	s.log().Warn().Str("sender", sender).Str("helo", heloToken(s.smtp.Hostname())).Str("detail", err.Error()).Msg("mail refused by policy")
 	return err
 }
 
-// Data takes the text, makes the message durable, and answers.
-func (s *session) Data(r io.Reader) error {
-	done := s.conn.data()
-	defer done()
-	tx := s.current()
-	if s.conn.broken.Load() || tx == nil || len(tx.recipients) == 0 {
+// Data takes the text, makes the message durable, and answers. The text comes from the layer; the library's reader sees
+// only its end.
+func (s *session) Data(io.Reader) error {
+	tx := s.tx
+	if tx == nil || len(tx.recipients) == 0 {
 		return errCut
 	}
 	started := time.Now()
-	env := s.envelope(tx, started)
+	env, mend := s.envelope(tx, started)
 	body := s.relay.opts.Spool.NewBody(env.ID)
-	if err := s.take(r, env, body); err != nil {
+	if err := s.take(env, body, mend); err != nil {
 		body.Discard()
 		return s.dataError(err, tx)
 	}
@@ -152,56 +120,35 @@ func (s *session) Data(r io.Reader) error {
 	if err := s.relay.opts.Spool.Put(context.Background(), env, body, watch); err != nil {
 		return s.dataError(err, tx)
 	}
-	s.accepted(env, started)
+	s.accepted(env, mend, started)
 	if !watch {
 		return verdict(mail.Outcome{}, false, env.ID)
 	}
 	return s.await(env.ID)
 }
 
-func (s *session) envelope(tx *transaction, now time.Time) *mail.Envelope {
-	env := &mail.Envelope{
-		ID: mail.NewID(now), Sender: tx.sender, Recipients: tx.recipients, Received: now, SMTPUTF8: tx.utf8,
-		Return: tx.ret, EnvelopeID: tx.envelopeID,
-		Client: mail.Client{
-			Address: s.conn.RemoteAddr().String(), Name: s.smtp.Hostname(), TLS: s.tlsName(), Listener: s.server.policy.Address,
-		},
-	}
-	q := Query{
-		Listener: s.server.policy.Address, ListenerAccount: s.server.policy.Account,
-		Client: s.client(), Sender: tx.sender,
-	}
-	if s.user != nil {
-		env.Client.User, q.User, q.UserAccount = s.user.Name, s.user.Name, s.user.Account
-	}
-	for _, r := range tx.recipients {
-		q.Recipients = append(q.Recipients, r.Address)
-	}
-	env.Account = s.relay.opts.Route(q)
-	return env
-}
-
-func (s *session) tlsName() string {
-	state, ok := s.smtp.TLSConnectionState()
-	if !ok {
-		return ""
-	}
-	return tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
-}
-
 // take streams the text into the spool's body, our trace header in front.
-func (s *session) take(r io.Reader, env *mail.Envelope, body spool.Body) error {
+func (s *session) take(env *mail.Envelope, body spool.Body, mend *mender) error {
 	head := received(s.relay.opts.Hostname, env.Client.Name, env.Client.Address, env.Client.TLS != "", s.user != nil, env.ID, env.Received)
 	if _, err := body.Write(head); err != nil {
 		return err
 	}
 	_, all := s.senders()
-	t := &text{body: body, limit: s.server.policy.MaxMessageSize, look: s.checkHeader, strict: !all}
-	if _, err := io.CopyBuffer(struct{ io.Writer }{t}, r, make([]byte, 32<<10)); err != nil {
+	t := &text{body: body, limit: s.server.policy.MaxMessageSize, strict: !all || mend.rewrite}
+	t.edit = func(header []byte) ([]byte, error) {
+		if err := s.checkHeader(header, mend.mailbox); err != nil {
+			return nil, err
+		}
+		return mend.edit(header), nil
+	}
+	if _, err := io.CopyBuffer(struct{ io.Writer }{t}, s.conn.text, make([]byte, 32<<10)); err != nil {
 		return err
 	}
 	if err := t.finish(); err != nil {
 		return err
+	}
+	if t.repaired {
+		mend.note("line ends")
 	}
 	env.EightBit, env.Size = t.eight, body.Size()
 	return nil
@@ -219,13 +166,15 @@ func (s *session) dataError(err error, tx *transaction) error {
 		return s.refused(refuse(554, smtp.EnhancedCode{5, 6, 0}, "the header section is longer than %d octets", headerLimit), tx.sender)
 	case errors.Is(err, errLoop):
 		return s.refused(refuse(554, smtp.EnhancedCode{5, 4, 6}, "more than %d Received fields: the message goes in circles", hopLimit), tx.sender)
-	case errors.Is(err, spool.ErrDiskFull):
-		s.log().Error().Err(err).Str("sender", tx.sender).Msg("the disk of data_dir is full; mail is refused with 452 until there is room")
-		return refuse(452, smtp.EnhancedCode{4, 3, 1}, "the relay's disk is full; try again later")
 	case errors.Is(err, spool.ErrFull):
 		s.log().Error().Str("sender", tx.sender).Msg("the spool is full (max_size of [spool]); mail is refused with 452 until some is delivered or dropped")
 		return refuse(452, smtp.EnhancedCode{4, 3, 1}, "the spool is full; try again later")
-	case s.conn.broken.Load(), errors.Is(err, smtp.ErrDataReset):
+	case errors.Is(err, spool.ErrDiskFull):
+		s.log().Error().Err(err).Str("sender", tx.sender).Msg("the disk is full; mail is refused with 452 until there is room")
+		return refuse(452, smtp.EnhancedCode{4, 3, 1}, "the disk of the relay is full; try again later")
+	case errors.Is(err, errLongLine):
+		return s.refused(refuse(554, smtp.EnhancedCode{5, 6, 0}, "a line of the message is longer than %d octets", bodyLine), tx.sender)
+	case s.conn.gone.Load():
 		s.log().Warn().Str("sender", tx.sender).Msg("the client stalled or went away before the end of data; nothing was taken")
 		return errCut
 	}
@@ -234,12 +183,23 @@ func (s *session) dataError(err error, tx *transaction) error {
 }
 
 // accepted logs that custody has passed to us.
-func (s *session) accepted(env *mail.Envelope, started time.Time) {
+func (s *session) accepted(env *mail.Envelope, mend *mender, started time.Time) {
 	to := make([]string, len(env.Recipients))
 	for i, r := range env.Recipients {
 		to[i] = r.Address
 	}
-	s.log().Info().Str("event", mail.EventAccepted).Str("id", env.ID.String()).Str("account", env.Account).
+	s.conn.visit.Accepted++
+	for _, what := range mend.done {
+		s.conn.visit.repaired(what)
+	}
+	e := s.log().Info()
+	if len(mend.done) > 0 {
+		e = e.Strs("repairs", mend.done)
+	}
+	if s.tx.sender != env.Sender {
+		e = e.Str("original_sender", s.tx.sender)
+	}
+	e.Str("event", mail.EventAccepted).Str("id", env.ID.String()).Str("account", env.Account).
 		Str("user", env.Client.User).Str("helo", heloToken(env.Client.Name)).Str("tls", env.Client.TLS).
 		Str("sender", env.Sender).Strs("recipient", to).Int64("size", env.Size).
 		Int64("duration_ms", time.Since(started).Milliseconds()).Send()

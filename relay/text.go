@@ -24,8 +24,9 @@ var (
 type text struct {
 	body   io.Writer
 	limit  int64
-	look   func(header []byte) error // sees the header section, its empty line included
-	strict bool                      // a header section too long to look at is refused
+	look   func(header []byte) error           // sees the header section, its empty line included; or
+	edit   func(header []byte) ([]byte, error) // returns what is to stand in its place
+	strict bool                                // a header section too long to look at is refused
 
 	size     int64  // octets received, before our line-end repairs
 	eight    bool   // an octet above 127 was seen
@@ -117,6 +118,7 @@ func (t *text) emit(p []byte) error {
 	case len(t.header) > headerLimit && t.strict:
 		return errHeaderTooLong
 	case len(t.header) > headerLimit:
+		t.edit = nil // half a section cannot be mended
 		return t.headerDone(len(t.header))
 	}
 	return nil
@@ -140,8 +142,20 @@ func (t *text) headerDone(end int) error {
 	if countReceived(held[:end]) > hopLimit {
 		return errLoop
 	}
-	if err := t.look(held[:end]); err != nil {
-		return err
+	if t.look != nil {
+		if err := t.look(held[:end]); err != nil {
+			return err
+		}
+	}
+	if t.edit != nil {
+		edited, err := t.edit(held[:end])
+		if err != nil {
+			return err
+		}
+		if _, err := t.body.Write(edited); err != nil {
+			return err
+		}
+		held = held[end:]
 	}
 	_, err := t.body.Write(held)
 	return err

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -298,4 +299,32 @@ func TestSecretsStayOut(t *testing.T) {
 			t.Errorf("the log holds %q", secret)
 		}
 	}
+}
+
+func TestConnectionLimitInsideTLS(t *testing.T) {
+	t.Parallel()
+	l := withTLS(policy(), SecurityTLS)
+	l.MaxConnections = 1
+	f := newFront(t, l)
+	for i, want := range []string{"220", "421 4.3.2"} {
+		d := &dialog{t: t}
+		d.connect(f.address, true)
+		defer d.conn.Close()
+		d.expect("connection "+string(rune('1'+i)), want)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, policy())
+	f.relay.opts.Spool = fullDisk{f.spool}
+	f.hand().expect("end of data", "452 4.3.1")
+}
+
+// fullDisk is a spool without room.
+type fullDisk struct{ spool.Spool }
+
+func (fullDisk) Put(_ context.Context, _ *mail.Envelope, b spool.Body, _ bool) error {
+	b.Discard()
+	return fmt.Errorf("write: %w", spool.ErrDiskFull)
 }

@@ -134,6 +134,12 @@ type Spool interface {
 	// hold that a crash left open lasts until the account is written as ready.
 	HeldSince(ctx context.Context, account string, since time.Time) (time.Duration, error)
 
+	// Saw adds to the inventory of clients: visits that look the same become one.
+	Saw(ctx context.Context, visits []mail.Visit) error
+
+	// Clients returns the inventory, who was here last first. It is bounded: the oldest are forgotten.
+	Clients(ctx context.Context) ([]mail.Visit, error)
+
 	// AskProbe asks the running relay to try an account at once, should it be held: a person has changed something.
 	AskProbe(ctx context.Context, account string) error
 

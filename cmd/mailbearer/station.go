@@ -28,7 +28,9 @@ type station struct {
 	alerts   *report.Alerts
 	courier  *courier.Courier
 	relay    *relay.Relay
-	drops    bool // take in the drop folder of sendmail
+
+	inventory inventory
+	drops     bool // take in the drop folder of sendmail
 }
 
 // openStation opens every room. What it has opened is closed again if a later one cannot be.
@@ -139,7 +141,13 @@ func (s *station) courierOptions(hostname string) courier.Options {
 }
 
 func (s *station) relayOptions(hostname string) (relay.Options, error) {
-	o := relay.Options{Hostname: hostname, Route: router(s.cfg), Spool: s.spool, Log: s.log}
+	o := relay.Options{
+		Hostname: hostname, Route: router(s.cfg), Spool: s.spool, Log: s.log, Aliases: s.cfg.Aliases, Seen: s.inventory.seen,
+		Accounts: make(map[string]relay.AccountInfo),
+	}
+	for _, a := range s.cfg.Accounts {
+		o.Accounts[a.Name] = relay.AccountInfo{Mailbox: a.Mailbox, Rewrite: a.From == "rewrite"}
+	}
 	for _, l := range s.cfg.Listeners {
 		t, err := listenerTLS(l, s.cfg.Relay.DataDir, hostname)
 		if err != nil {
@@ -150,7 +158,7 @@ func (s *station) relayOptions(hostname string) (relay.Options, error) {
 			Senders: l.Senders, AnySender: l.Senders.Any(), Recipients: l.Recipients,
 			Account: l.Account, WaitFor: l.WaitFor, WaitTimeout: l.WaitTimeout,
 			MaxMessageSize: l.MaxMessageSize, MaxRecipients: l.MaxRecipients, MaxConnections: l.MaxConnections,
-			MaxConnectionsPerAddress: l.MaxConnectionsPerAddress, IdleTimeout: l.IdleTimeout, TLS: t,
+			MaxConnectionsPerAddress: l.MaxConnectionsPerAddress, IdleTimeout: l.IdleTimeout, TLS: t, ProxyFrom: l.ProxyProtocolFrom,
 		})
 	}
 	for _, u := range s.cfg.Users {
@@ -175,6 +183,7 @@ func (s *station) run(ctx context.Context) {
 	work.Go(func() { s.alerts.Run(carry) })
 	work.Go(func() { s.store.Run(carry) })
 	work.Go(func() { s.forecast(carry) })
+	work.Go(func() { s.keepInventory(carry) })
 	for _, a := range s.accounts {
 		work.Go(func() { a.tokens.Run(carry) })
 	}

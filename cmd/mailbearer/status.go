@@ -37,12 +37,15 @@ type accountView struct {
 }
 
 func newStatus(e *env) *cobra.Command {
-	var asJSON bool
+	var asJSON, clients bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show accounts, their tokens and what is queued",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if clients {
+				return showClients(c.Context(), e, asJSON)
+			}
 			cfg, err := loadConfig(e.config)
 			if err != nil {
 				return err
@@ -58,6 +61,7 @@ func newStatus(e *env) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON value")
+	c.Flags().BoolVar(&clients, "clients", false, "show who connects: the inventory before a sign-in method is switched off")
 	return c
 }
 

@@ -25,6 +25,23 @@ var operateTests = []test{
 	{name: "Verbs know what is not there", run: verbsNotThere},
 	{name: "Verbs wake", run: verbsWake},
 	{name: "AskProbe counts and wakes", run: askProbe},
+	{name: "Saw merges visits that look the same", run: saw},
+}
+
+func saw(k *kit) {
+	early, late := time.UnixMilli(1_000_000).UTC(), time.UnixMilli(2_000_000).UTC()
+	k.ok(k.Saw(k.ctx, []mail.Visit{
+		{Address: "10.0.0.1", Name: "printer", First: early, Last: early, Count: 1, Accepted: 2, Repairs: map[string]int{"date": 1}},
+		{Address: "10.0.0.2", Name: "nas", First: early, Last: early, Count: 1},
+	}))
+	k.ok(k.Saw(k.ctx, []mail.Visit{{Address: "10.0.0.1", Name: "printer", First: late, Last: late, Count: 3, Accepted: 1, Repairs: map[string]int{"date": 2}}}))
+	got, err := k.Clients(k.ctx)
+	k.ok(err)
+	want := []mail.Visit{
+		{Address: "10.0.0.1", Name: "printer", First: early, Last: late, Count: 4, Accepted: 3, Repairs: map[string]int{"date": 3}},
+		{Address: "10.0.0.2", Name: "nas", First: early, Last: early, Count: 1},
+	}
+	k.must(cmp.Equal(got, want), "%s", cmp.Diff(want, got))
 }
 
 func askProbe(k *kit) {

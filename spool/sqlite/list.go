@@ -55,20 +55,17 @@ func (s *Spool) List(ctx context.Context, f spool.Filter) ([]spool.Message, erro
 
 // isLong says whether the table is to be walked: for the history, which has no other order, and for a long queue.
 func (s *Spool) isLong(ctx context.Context, states []string) (bool, error) {
-	for _, condition := range states {
+	counts := make([]string, len(states))
+	for i, condition := range states {
+		if condition == listDelivered {
+			return true, nil
+		}
 		state, _, _ := strings.Cut(condition, " AND ")
-		if state == listDelivered {
-			return true, nil
-		}
-		var n int
-		if err := s.one(ctx, []any{&n}, sqlCountHead+state+sqlCountTail, longQueue); err != nil {
-			return false, err
-		}
-		if n == longQueue {
-			return true, nil
-		}
+		counts[i] = sqlCountHead + state + sqlCountTail
 	}
-	return false, nil
+	var n int
+	err := s.one(ctx, []any{&n}, "SELECT "+strings.Join(counts, " + "), longQueue)
+	return n >= longQueue, err
 }
 
 func listQuery(states []string, f spool.Filter, walk bool) (query string, args []any) {

@@ -64,17 +64,18 @@ type file interface {
 
 // Spool implements spool.Spool.
 type Spool struct {
-	opt     Options
-	lock    *os.File // nil for one who is not the owner
-	ops     chan *op // from callers to the writer; no buffer
-	w       *writer
-	writing *sql.DB
-	reading *sql.DB
-	watch   watches
-	changed chan struct{}
-	closing chan struct{}
-	closed  sync.Once
-	loop    sync.WaitGroup
+	opt      Options
+	lock     *os.File // nil for one who is not the owner
+	ops      chan *op // from callers to the writer; no buffer
+	w        *writer
+	writing  *sql.DB
+	reading  *sql.DB
+	compiled sync.Map // the statements of reading, by query
+	watch    watches
+	changed  chan struct{}
+	closing  chan struct{}
+	closed   sync.Once
+	loop     sync.WaitGroup
 
 	aside string // see MovedAside
 
@@ -141,6 +142,7 @@ func (s *Spool) open(ctx context.Context) error {
 		return s.plain(err)
 	}
 	s.reading = connect(s.opt.Dir, "mode=ro", "cache_size(-1024)")
+	s.compiled.Clear()
 	s.reading.SetMaxOpenConns(4)
 	s.reading.SetMaxIdleConns(4)
 	if s.opt.Owner {

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-
-	"github.com/mailbearer/mailbearer/mail"
 )
 
 // What powercut.sh hands over: the data directory as the disk had it when the power was cut, and the directory with
@@ -27,18 +25,18 @@ func TestPowerCut(t *testing.T) {
 	logs, err := filepath.Glob(filepath.Join(os.Getenv(powerCutLogs), "*"))
 	check(t, err)
 	slices.Sort(logs)
-	said := map[mail.ID]string{}
+	said := newSaid()
 	for _, path := range logs {
 		hear(t, said, path)
 	}
-	if len(said) == 0 {
+	if len(said.last) == 0 {
 		t.Fatal("nothing was said, so nothing is proved")
 	}
 	verify(t, dir, said)
-	t.Logf("%d messages", len(said))
+	t.Logf("%d messages", len(said.last))
 }
 
-func hear(t *testing.T, said map[mail.ID]string, path string) {
+func hear(t *testing.T, said *said, path string) {
 	t.Helper()
 	f, err := os.Open(path)
 	check(t, err)
@@ -48,6 +46,6 @@ func hear(t *testing.T, said map[mail.ID]string, path string) {
 		if err != nil {
 			return // what has no end of line was not said
 		}
-		note(t, said, line)
+		said.note(t, line)
 	}
 }

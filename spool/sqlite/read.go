@@ -18,7 +18,11 @@ import (
 
 // each runs a query and hands its rows to do.
 func (s *Spool) each(ctx context.Context, query string, args []any, do func(*sql.Rows) error) error {
-	rows, err := s.reading.QueryContext(ctx, query, args...)
+	st, err := s.statement(ctx, query)
+	if err != nil {
+		return s.plain(err)
+	}
+	rows, err := st.QueryContext(ctx, args...)
 	if err != nil {
 		return s.plain(err)
 	}
@@ -33,7 +37,28 @@ func (s *Spool) each(ctx context.Context, query string, args []any, do func(*sql
 
 // one reads the only row of a query; sql.ErrNoRows if there is none.
 func (s *Spool) one(ctx context.Context, dest []any, query string, args ...any) error {
-	return s.plain(s.reading.QueryRowContext(ctx, query, args...).Scan(dest...))
+	st, err := s.statement(ctx, query)
+	if err == nil {
+		err = st.QueryRowContext(ctx, args...).Scan(dest...)
+	}
+	return s.plain(err)
+}
+
+// statement compiles a reader's query on its first use, which takes longer than most queries do. There are some
+// thirty; they end with the connections.
+func (s *Spool) statement(ctx context.Context, query string) (*sql.Stmt, error) {
+	if st, ok := s.compiled.Load(query); ok {
+		return st.(*sql.Stmt), nil
+	}
+	st, err := s.reading.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if first, raced := s.compiled.LoadOrStore(query, st); raced {
+		_ = st.Close()
+		return first.(*sql.Stmt), nil
+	}
+	return st, nil
 }
 
 // Open implements spool.Spool.

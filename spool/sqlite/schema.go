@@ -56,6 +56,7 @@ CREATE TABLE account (
 //   - indexes in the order of settling, for Purge. The one of delivered rows only grows at its end, which is cheap;
 //   - hold, the times in which accounts were held. Rows of an account may overlap after the clock was set back;
 //   - probe, what other processes ask the relay to try at once;
+//   - client, who connects: the inventory before a switch-off;
 //   - ledger, one row: the octets of all texts, so that nobody counts a million rows because another process has
 //     written, and the latest time known, so that a clock that was set back while nothing ran is noticed.
 const schema2 = `
@@ -78,6 +79,12 @@ CREATE INDEX hold_account ON hold (account, until);
 CREATE TABLE probe (
 	account TEXT   PRIMARY KEY,
 	asked   BIGINT NOT NULL -- how often
+);
+
+CREATE TABLE client (
+	key    TEXT   PRIMARY KEY,
+	last   BIGINT NOT NULL,
+	record TEXT   NOT NULL -- JSON, mail.Visit
 );
 
 CREATE TABLE ledger (

@@ -149,6 +149,10 @@ const (
 	sqlIsHeld    = `SELECT COUNT(*) FROM hold WHERE account = $1 AND until = 0`
 	sqlBeginHold = `INSERT INTO hold (account, since, until) VALUES ($1, $2, 0)`
 	sqlEndHold   = `UPDATE hold SET until = MAX(since, $2) WHERE account = $1 AND until = 0`
+	sqlClient    = `SELECT record FROM client WHERE key = $1`
+	sqlSaw       = `INSERT INTO client (key, last, record) VALUES ($1, $2, $3) ON CONFLICT (key) DO UPDATE SET last = excluded.last, record = excluded.record`
+	sqlForgetOld = `DELETE FROM client WHERE key IN (SELECT key FROM client ORDER BY last DESC LIMIT -1 OFFSET $1)`
+	sqlClients   = `SELECT record FROM client ORDER BY last DESC`
 	sqlAskProbe  = `INSERT INTO probe (account, asked) VALUES ($1, 1) ON CONFLICT (account) DO UPDATE SET asked = probe.asked + 1`
 	sqlProbes    = `SELECT account, asked FROM probe`
 	sqlHolds     = `SELECT since, until FROM hold WHERE account = $1 AND (until = 0 OR until > $2) ORDER BY since`
@@ -207,8 +211,8 @@ const (
 	sqlListHead   = `SELECT ` + messageColumns + ` FROM message WHERE ($1 = '' OR account = $1) AND received < $2 AND id > $3 AND `
 	sqlListBranch = `SELECT id FROM message WHERE id > $3 AND ($1 = '' OR account = $1) AND `
 	sqlListTail   = ` ORDER BY id`
-	sqlCountHead  = `SELECT COUNT(*) FROM (SELECT 1 FROM message WHERE `
-	sqlCountTail  = ` LIMIT $1)`
+	sqlCountHead  = `(SELECT COUNT(*) FROM (SELECT 1 FROM message WHERE `
+	sqlCountTail  = ` LIMIT $1))`
 )
 
 const listDelivered = "state = 4"

@@ -10,7 +10,7 @@ import (
 )
 
 // verify opens the store as the next owner and compares it with what was said.
-func verify(t *testing.T, dir string, said map[mail.ID]string) {
+func verify(t *testing.T, dir string, said *said) {
 	t.Helper()
 	s, err := Open(context.Background(), Options{Dir: dir, Owner: true})
 	check(t, err)
@@ -39,7 +39,7 @@ func verify(t *testing.T, dir string, said map[mail.ID]string) {
 		}
 	})
 	verifyReports(t, s, found)
-	for id, word := range said {
+	for id, word := range said.last {
 		m, there := found[id]
 		switch {
 		case word == "dropped" && there:

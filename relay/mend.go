@@ -1,0 +1,179 @@
+package relay
+
+import (
+	"bytes"
+	"net/mail"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// mender makes a message's header section one that the provider takes: who it is from, and the fields that must be
+// there. Everything else, and everything where nothing was wrong, stays as it came, octet for octet.
+type mender struct {
+	mailbox string // of the account; "" when it is not known, and then nobody's name is changed
+	rewrite bool   // from = "rewrite"
+	missing Missing
+	done    []string // what was mended
+}
+
+// edit returns the section as it goes on. A signed message is left alone but for an author that the provider would
+// refuse: a field that its signer counted as absent would break the signature.
+func (m *mender) edit(section []byte) []byte {
+	h := ParseHeader(section)
+	before := len(m.done)
+	m.author(h)
+	if !signed(h) {
+		if isMboxLine(section) { // ParseHeader has dropped it
+			m.note("mailbox line removed")
+		}
+		m.repairAuthor(h)
+		m.complete(h)
+	}
+	if len(m.done) == before {
+		return section
+	}
+	return h.Bytes()
+}
+
+func (m *mender) note(what string) { m.done = append(m.done, what) }
+
+// signed says whether something in the message vouches for it as it is: DKIM, S/MIME or PGP.
+func signed(h *Header) bool {
+	if h.Has("DKIM-Signature") || h.Has("ARC-Seal") {
+		return true
+	}
+	for _, value := range h.Values("Content-Type") {
+		kind, _, _ := strings.Cut(strings.ToLower(value), ";")
+		switch strings.TrimSpace(kind) {
+		case "multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime":
+			return true
+		}
+	}
+	return false
+}
+
+// author puts the mailbox in the place of an author that the account may not write as.
+func (m *mender) author(h *Header) {
+	switch {
+	case m.mailbox == "":
+	case m.rewrite:
+		m.rewriteAuthor(h)
+	default:
+		if h.ReplaceUnsendable(m.mailbox) != "" {
+			m.note("From replaced")
+		}
+	}
+}
+
+// rewriteAuthor is from = "rewrite": the mailbox in From with the old display name, the old From in Reply-To.
+func (m *mender) rewriteAuthor(h *Header) {
+	first := slices.IndexFunc(h.fields, func(f rawField) bool { return f.is("From") })
+	if first < 0 {
+		return // complete adds the mailbox
+	}
+	old := h.fields[first]
+	list := AddressList(old.value())
+	if len(list) == 1 && strings.EqualFold(list[0].Address, m.mailbox) && len(h.Values("From")) == 1 && !h.Has("Sender") {
+		return
+	}
+	author := mail.Address{Address: m.mailbox}
+	if len(list) > 0 {
+		author.Name = list[0].Name
+		if author.Name == "" && Unsendable(list[0].Address) {
+			author.Name = list[0].Address
+		}
+	}
+	// A Sender beside it would name somebody who does not send this (RFC 5322 §3.6.2).
+	kept := slices.DeleteFunc(slices.Clone(h.fields[first+1:]), func(f rawField) bool { return f.is("From") || f.is("Sender") })
+	head := slices.DeleteFunc(slices.Clone(h.fields[:first]), func(f rawField) bool { return f.is("Sender") })
+	h.fields = append(append(head, makeField("From", formatAuthor(author))), kept...)
+	if answerable(list, m.mailbox) && !h.Has("Reply-To") {
+		h.fields = slices.Insert(h.fields, len(head)+1, replyTo(old))
+	}
+	m.note("From rewritten")
+}
+
+// formatAuthor writes an author so that every receiver can read it. A name in octets that are no UTF-8 is taken for
+// Latin 1, as devices of that age write it; one that still cannot be written is left out.
+func formatAuthor(a mail.Address) string {
+	if !utf8.ValidString(a.Name) {
+		runes := make([]rune, 0, len(a.Name))
+		for _, b := range []byte(a.Name) {
+			runes = append(runes, rune(b))
+		}
+		a.Name = string(runes)
+	}
+	a.Name = strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, a.Name))
+	s := formatAddress(a)
+	if _, err := mail.ParseAddress(s); err != nil {
+		return a.Address
+	}
+	return s
+}
+
+// answerable says whether an old From says more than the mailbox does: an address with a domain that is another.
+func answerable(list []mail.Address, mailbox string) bool {
+	return slices.ContainsFunc(list, func(a mail.Address) bool {
+		_, domain, ok := cutAddress(a.Address)
+		return ok && domain != "" && !strings.EqualFold(a.Address, mailbox)
+	})
+}
+
+// replyTo is the old From under another name, folded as it was.
+func replyTo(from rawField) rawField {
+	_, body, _ := bytes.Cut(from, []byte(":"))
+	if !bytes.HasSuffix(body, crlf) {
+		body = append(slices.Clip(body), crlf...)
+	}
+	return append(rawField("Reply-To:"), body...)
+}
+
+// repairAuthor writes an author properly whom old software has written as no receiver can read it: an @ in a display
+// name without quotes, or a name and an address without brackets.
+func (m *mender) repairAuthor(h *Header) {
+	for i, f := range h.fields {
+		if !f.is("From") {
+			continue
+		}
+		if _, err := mail.ParseAddressList(f.value()); err == nil {
+			continue
+		}
+		if a, ok := oddAuthor(f.value()); ok {
+			h.fields[i] = makeField("From", formatAuthor(a))
+			m.note("From repaired")
+		}
+	}
+}
+
+// oddAuthor finds the one address in a From field that net/mail cannot read.
+func oddAuthor(value string) (mail.Address, bool) {
+	list := AddressList(value)
+	if len(list) != 1 {
+		return mail.Address{}, false
+	}
+	a := list[0]
+	if words := strings.Fields(a.Address); len(words) > 1 && a.Name == "" {
+		last := len(words) - 1
+		a = mail.Address{Name: strings.Join(words[:last], " "), Address: words[last]}
+	}
+	address, err := Address(a.Address)
+	a.Address = address
+	return a, err == nil && !Unsendable(address)
+}
+
+// complete adds what is missing in front of all fields, so that what came stays one piece.
+func (m *mender) complete(h *Header) {
+	added := h.Complete(m.missing)
+	n := len(h.fields) - len(added)
+	h.fields = slices.Concat(h.fields[n:], h.fields[:n])
+	for _, name := range added {
+		m.note(name + " added")
+	}
+}
