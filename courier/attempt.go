@@ -11,13 +11,24 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// attempt hands one claimed message to the provider and writes down what it said, then reports to the carrier.
-func (k *carrier) attempt(ctx context.Context, m spool.Claimed) {
-	f := finished{claimed: m, started: time.Now()}
+// attempt hands one claimed message to the provider and writes down what it said, then reports to the carrier. It has
+// a connection's slot until its outcome is on disk: if we die, no more messages than connections are in doubt.
+func (k *carrier) attempt(ctx context.Context, m spool.Claimed, probe bool) {
+	f := finished{claimed: m, result: mail.Result{Trouble: &mail.Trouble{Kind: mail.Stopped}}}
+	defer func() { k.done <- f }()
 	if f.moot = k.moot(ctx, m.Envelope); f.moot {
-		k.done <- f
 		return
 	}
+	select {
+	case k.slots <- struct{}{}:
+		defer func() { <-k.slots }()
+	case <-ctx.Done():
+		return
+	}
+	if k.held.Load() && !probe {
+		return // the account got into trouble while this message waited for its slot
+	}
+	f.started = time.Now()
 	limited, cancel := context.WithTimeout(ctx, attemptLimit)
 	defer cancel()
 	f.result = k.Deliverer.Deliver(limited, m.Envelope, func() (io.ReadCloser, error) {
@@ -26,7 +37,6 @@ func (k *carrier) attempt(ctx context.Context, m spool.Claimed) {
 	if f.result.Trouble == nil {
 		k.settle(ctx, f)
 	}
-	k.done <- f
 }
 
 // settleEvery is how often writing an outcome down is tried while the disk refuses it.

@@ -2,6 +2,7 @@ package courier
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/mailbearer/mailbearer/mail"
@@ -21,6 +22,8 @@ type carrier struct {
 	touched chan struct{} // the token source has changed
 	done    chan finished // attempts that came back
 	failed  func()        // somebody may have to be told
+	slots   chan struct{} // one for each connection: attempts under way whose outcome is not on disk yet
+	held    atomic.Bool   // the account is in trouble: attempts that have not begun do not begin
 
 	cond      condition
 	underway  map[mail.ID]struct{}
@@ -44,7 +47,7 @@ type finished struct {
 
 func newCarrier(a Account, o Options, failed func()) *carrier {
 	return &carrier{
-		failed:  failed,
+		failed: failed, slots: make(chan struct{}, max(a.Pace.Connections(time.Now()), 1)),
 		Account: a, opts: o, log: o.Log.With().Str("account", a.Name).Logger(),
 		changed: make(chan struct{}, 1), hurry: make(chan struct{}, 1), touched: make(chan struct{}, 1),
 		done: make(chan finished), underway: make(map[mail.ID]struct{}), more: true,
@@ -103,7 +106,7 @@ func (k *carrier) turn(ctx context.Context, now time.Time) time.Duration {
 	if err != nil {
 		return claimAgain
 	}
-	k.start(ctx, claimed)
+	k.start(ctx, claimed, false)
 	k.more = len(claimed) == n
 	if !k.more {
 		k.findDue(ctx)
@@ -129,7 +132,7 @@ func (k *carrier) probe(ctx context.Context, now time.Time) time.Duration {
 		k.giveBack(ctx, finished{claimed: claimed[0]}) // a warning is no probe if there is other mail
 		claimed, err = k.claim(ctx, spool.ClaimRequest{Limit: 1, Now: now, Except: claimed[0].Envelope.ID, DueOrNot: true})
 	}
-	k.start(ctx, claimed)
+	k.start(ctx, claimed, true)
 	switch {
 	case err != nil:
 		return claimAgain
@@ -173,11 +176,11 @@ func (k *carrier) claim(ctx context.Context, req spool.ClaimRequest) ([]spool.Cl
 }
 
 // start attempts what has been claimed.
-func (k *carrier) start(ctx context.Context, claimed []spool.Claimed) {
+func (k *carrier) start(ctx context.Context, claimed []spool.Claimed, probe bool) {
 	for _, m := range claimed {
 		k.Pace.Start(time.Now())
 		k.underway[m.Envelope.ID] = struct{}{}
-		go k.attempt(ctx, m)
+		go k.attempt(ctx, m, probe)
 	}
 }
 
@@ -242,6 +245,7 @@ func (k *carrier) finishReady(ctx context.Context) {
 func (k *carrier) well(ctx context.Context, f finished) {
 	k.log.Info().Str("id", f.claimed.Envelope.ID.String()).Msg("the account is well again; its mail flows")
 	k.more = true
+	k.held.Store(false)
 	if k.cond.told {
 		k.opts.Alert(report.Alert{Kind: report.AlertWell, Account: k.Name, Title: "The account " + k.Name + " can send again"})
 	}
@@ -259,6 +263,7 @@ func (k *carrier) hold(ctx context.Context, f finished) {
 	k.acquit(ctx)
 	k.lastError = t.Error()
 	held, accused := k.cond.met(f, now, k.opts.Retry)
+	k.held.Store(true)
 	if held {
 		k.log.Warn().Str("event", mail.EventHeld).Str("id", id.String()).Int("attempt", f.claimed.Attempt).
 			Str("reply", t.Reply.String()).Str("class", string(t.Class)).Str("cause", t.Cause).Str("fix", t.Fix).
