@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mailbearer/mailbearer/config"
@@ -32,15 +33,51 @@ func listenerTLS(l config.Listener, dataDir, hostname string) (*tls.Config, erro
 			return nil, err
 		}
 	}
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
+	pair := &keyPair{certFile: certFile, keyFile: keyFile}
+	if _, err := pair.get(nil); err != nil {
 		return nil, fmt.Errorf("the certificate cannot be used: %w", err)
 	}
-	c := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	c := &tls.Config{GetCertificate: pair.get, MinVersion: tls.VersionTLS12}
 	if l.MinTLS == "1.0" {
 		allowOldTLS(c)
 	}
 	return c, nil
+}
+
+// keyPair is a certificate that is read again when one of its files has changed: a renewal needs no restart. While the
+// new pair does not fit together (one file is written before the other), the old one serves.
+type keyPair struct {
+	certFile, keyFile string
+
+	mu    sync.Mutex
+	cert  *tls.Certificate
+	stamp string
+}
+
+func (k *keyPair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	stamp := fileStamp(k.certFile) + fileStamp(k.keyFile)
+	if k.cert != nil && stamp == k.stamp {
+		return k.cert, nil
+	}
+	cert, err := tls.LoadX509KeyPair(k.certFile, k.keyFile)
+	switch {
+	case err == nil:
+		k.cert, k.stamp = &cert, stamp
+	case k.cert == nil:
+		return nil, err
+	}
+	return k.cert, nil
+}
+
+// fileStamp changes when a file does.
+func fileStamp(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "-"
+	}
+	return fmt.Sprintf("%d/%d ", info.ModTime().UnixNano(), info.Size())
 }
 
 // allowOldTLS lets devices in that know nothing newer than TLS 1.0 and RSA key exchange. Go leaves those suites out
