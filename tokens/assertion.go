@@ -18,8 +18,7 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 // assertionLife is what Microsoft's page recommends at most.
 const assertionLife = 10 * time.Minute
 
-// assert adds the app's signed proof (private_key_jwt) to a form, if it has a certificate. MSAL signs the same thing
-// for apps that sign in for themselves, but cannot do it for the forms of a person's sign-in without its cache.
+// assert adds the app's signed proof (private_key_jwt) to a form, if it has a certificate.
 func (p Provider) assert(form url.Values) error {
 	if p.Certificate == nil {
 		return nil
@@ -36,16 +35,21 @@ func (p Provider) assert(form url.Values) error {
 	if audience == "" {
 		audience = p.TokenURL
 	}
-	signed, err := signPS256(certs[0], key, map[string]any{
-		"aud": audience, "iss": p.ClientID, "sub": p.ClientID, "jti": rand.Text(),
-		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(assertionLife).Unix(),
-	})
+	signed, err := signPS256(certs[0], key, assertionClaims(p.ClientID, audience, now))
 	if err != nil {
 		return misconfigured("The app's certificate cannot be used", fixCertificate, err)
 	}
 	form.Set("client_assertion_type", assertionType)
 	form.Set("client_assertion", signed)
 	return nil
+}
+
+// assertionClaims are those of RFC 7523 §3.
+func assertionClaims(client, audience string, now time.Time) map[string]any {
+	return map[string]any{
+		"aud": audience, "iss": client, "sub": client, "jti": rand.Text(),
+		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(assertionLife).Unix(),
+	}
 }
 
 // signPS256 signs claims as Entra wants it: PS256 (RFC 7518 §3.5), the certificate named by x5t#S256 (RFC 7515 §4.1.8).

@@ -88,11 +88,17 @@ func (o SignInOptions) redeem(ctx context.Context, back url.Values, redirect, ve
 func refusedInBrowser(back url.Values) *diagnose.Problem {
 	a := &answer{status: 400, oauth: oauthError{Code: back.Get("error"), Description: back.Get("error_description")}}
 	p := refused(errNoToken, a, nil)
-	if a.oauth.Code == "access_denied" && p.Cause == verdicts["access_denied"].Cause {
+	declined(p, a.oauth.Code)
+	return p
+}
+
+// declined puts access_denied into the words of a sign-in: there it means that the person said no (RFC 6749 §4.1.2.1,
+// RFC 8628 §3.5). A refusal that the catalogue knows better keeps its own words.
+func declined(p *diagnose.Problem, code string) {
+	if code == "access_denied" && p.Cause == verdicts["access_denied"].Cause {
 		p.Class, p.Cause = diagnose.ClassNeedsSignIn, "The sign-in was cancelled, or the permission was not granted"
 		p.Fix = "1. Sign in again, and accept what the app asks for. 2. If it asks for an administrator, have one grant admin consent."
 	}
-	return p
 }
 
 func browserExpired() *diagnose.Problem {

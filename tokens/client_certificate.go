@@ -33,13 +33,14 @@ func (f clientCertificate) Fetch(ctx context.Context) (Token, error) {
 	if err != nil {
 		return Token{}, misconfigured("The app's certificate cannot be used", fixCertificate, err)
 	}
-	cred, err := confidential.NewCredFromCert(certs, key)
-	if err != nil {
-		return Token{}, misconfigured("The app's certificate cannot be used", fixCertificate, err)
-	}
 	if p := outOfDate(certs[0], time.Now()); p != nil {
 		return Token{}, p
 	}
+	// The assertion is ours: MSAL writes x5t#S256 in plain base64, and RFC 7515 §4.1.8 has it in base64url, which is what
+	// strict servers compare.
+	cred := confidential.NewCredFromAssertionCallback(func(_ context.Context, o confidential.AssertionRequestOptions) (string, error) {
+		return signPS256(certs[0], key, assertionClaims(o.ClientID, o.TokenEndpoint, time.Now()))
+	})
 	return f.entra.fetchApp(ctx, cred)
 }
 

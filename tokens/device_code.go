@@ -88,7 +88,11 @@ func (o SignInOptions) poll(ctx context.Context, d oauthAnswer) (oauthAnswer, er
 			return a, nil
 		}
 		var again bool
-		if wait, again = pace.next(asProblem(err), &x); !again {
+		problem := asProblem(err)
+		if wait, again = pace.next(problem, &x); !again {
+			if x.last != nil {
+				declined(problem, x.last.oauth.Code)
+			}
 			return oauthAnswer{}, err
 		}
 		last = err

@@ -114,7 +114,17 @@ func (p Provider) call(ctx context.Context, x *exchange, to string, form url.Val
 	if err == nil || errors.As(err, &problem) {
 		return a, err
 	}
-	return oauthAnswer{}, explain(err, x, secrets...)
+	return oauthAnswer{}, p.advise(explain(err, x, secrets...))
+}
+
+// advise replaces advice about Entra where another provider has refused: its pages are unknown here, its words are not.
+func (p Provider) advise(err error) error {
+	var problem *diagnose.Problem
+	if p.entra == nil && errors.As(err, &problem) && !problem.Unreachable {
+		problem.Fix = "1. The provider's own words name the reason. 2. Compare oauth.client_id, its secret or certificate and oauth.scopes with the app's " +
+			"registration at the provider. 3. Then sign in again (`mailbearer authorize`), if a person signs in."
+	}
+	return err
 }
 
 // try makes one request.

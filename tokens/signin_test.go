@@ -127,7 +127,7 @@ func TestDevicePolling(t *testing.T) {
 		"429 for ever":   {[]string{deviceAnswer, "429 Retry-After: 9999", tokenAnswer}, "10 70", ""},
 		"no interval":    {[]string{`200 {"device_code":"dc","user_code":"AB","verification_url":"https://h/d"}`, tokenAnswer}, "5", ""},
 		"mad interval":   {[]string{`200 {"device_code":"dc","user_code":"AB","verification_uri":"https://h/d","interval":-1,"expires_in":1e300}`, tokenAnswer}, "5", ""},
-		"declined":       {[]string{deviceAnswer, `400 {"error":"access_denied"}`}, "10", "policy"},
+		"declined":       {[]string{deviceAnswer, `400 {"error":"access_denied"}`}, "10", "cancelled"},
 		"expired":        {[]string{deviceAnswer, `400 {"error":"expired_token"}`}, "10", "expired"},
 		"nobody":         {[]string{`200 {"device_code":"dc","user_code":"AB","verification_uri":"https://h/d","expires_in":25,"interval":10}`, pendingError}, "10 20", "expired"},
 		"no code":        {[]string{`200 {"access_token":"x"}`}, "", "no sense"},

@@ -86,7 +86,9 @@ func (e *env) signIn(ctx context.Context, o tokens.SignInOptions, a config.Accou
 		})
 	}
 	return tokens.BrowserSignIn(ctx, o, func(url string) error {
-		fmt.Fprintf(e.stdout, "Sign in for the mailbox %s in the browser that opens now. If none does, open this address on this machine:\n\n  %s\n\nWaiting…\n", a.Mailbox, url)
+		fmt.Fprintf(e.stdout, "Sign in for the mailbox %s in the browser that opens now. If none does, open this address on this machine:\n\n  %s\n\n"+
+			"If the page says that the redirect address does not match: register http://localhost for the app (Entra: Authentication > Mobile and\n"+
+			"desktop applications). Waiting…\n", a.Mailbox, url)
 		openBrowser(url)
 		return nil
 	})
