@@ -44,10 +44,11 @@ func (s *Spool) isFull() bool {
 	return known && free < fullBelow
 }
 
-// The room that new mail leaves, see Options.Reserve.
+// The room that new mail leaves, see Options.Reserve. The log may have to grow by 8 MiB and be copied into the database
+// before it is used again; on a small disk a quarter has to do.
 const (
 	reserve      = 16 << 20
-	reserveShare = 16
+	reserveShare = 4
 	roomEvery    = 1 << 20 // how often a long text looks while it arrives
 )
 

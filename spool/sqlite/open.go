@@ -44,7 +44,7 @@ type Options struct {
 	// one; see MovedAside. A database that is well is left alone, but all of it is read to make sure.
 	ResetCorrupt bool
 	// Reserve is how many octets of the disk new mail leaves free, so that what is queued can still be sent when the
-	// disk is full: every attempt is written down first. 0 is 16 MiB, or a sixteenth of a small disk; -1 is none.
+	// disk is full: every attempt is written down first. 0 is 16 MiB, or a quarter of a small disk; -1 is none.
 	Reserve int64
 	// Clock is time.Now unless a test says otherwise.
 	Clock func() time.Time

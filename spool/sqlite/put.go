@@ -52,7 +52,7 @@ func (s *Spool) put(ctx context.Context, env *mail.Envelope, b *body, watch bool
 		if s.opt.MaxSize > 0 && t.used+b.size > s.opt.MaxSize {
 			return refusal{spool.ErrFull}
 		}
-		if err := s.room(int64(len(b.text))); err != nil {
+		if err := s.room(t.growth + int64(len(b.text))); err != nil {
 			return refusal{err}
 		}
 		if err := t.markAbout(env); err != nil {
@@ -62,6 +62,7 @@ func (s *Spool) put(ctx context.Context, env *mail.Envelope, b *body, watch bool
 			return err
 		}
 		t.used += b.size
+		t.growth += int64(len(b.text)) + rowOctets
 		t.after(func() {
 			if watch {
 				s.watch.add(env.ID, account)

@@ -62,9 +62,10 @@ type writer struct {
 
 // tx is what an op sees of the transaction it runs in.
 type tx struct {
-	w     *writer
-	used  int64
-	hooks []func()
+	w      *writer
+	used   int64
+	growth int64 // octets, about, that it will add to the disk
+	hooks  []func()
 }
 
 // after has f run once the transaction is durable, before any op of it is answered.
