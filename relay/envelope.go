@@ -95,7 +95,7 @@ func (s *session) envelope(tx *transaction, now time.Time) (*mail.Envelope, *men
 	if s.user != nil {
 		env.Client.User = s.user.Name
 	}
-	m := &mender{mailbox: info.Mailbox, rewrite: info.Rewrite}
+	m := &mender{mailbox: info.Mailbox, rewrite: info.Rewrite, utf8: tx.utf8}
 	if env.Sender != tx.sender {
 		m.note("MAIL FROM replaced")
 	}

@@ -14,6 +14,7 @@ import (
 type mender struct {
 	mailbox string // of the account; "" when it is not known, and then nobody's name is changed
 	rewrite bool   // from = "rewrite"
+	utf8    bool   // an SMTPUTF8 transaction: its header may have octets above 127
 	missing Missing
 	done    []string // what was mended
 }
@@ -30,6 +31,9 @@ func (m *mender) edit(section []byte) []byte {
 		}
 		m.repairAuthor(h)
 		m.complete(h)
+		if !m.utf8 {
+			m.encodeHeader(h)
+		}
 	}
 	if len(m.done) == before {
 		return section

@@ -134,12 +134,13 @@ func (s *session) take(env *mail.Envelope, body spool.Body, mend *mender) error 
 		return err
 	}
 	_, all := s.senders()
-	t := &text{body: body, limit: s.server.policy.MaxMessageSize, strict: !all || mend.rewrite}
+	lines := &longLines{out: body, note: mend.note}
+	t := &text{body: lines, limit: s.server.policy.MaxMessageSize, strict: !all || mend.rewrite}
 	t.edit = func(header []byte) ([]byte, error) {
 		if err := s.checkHeader(header, mend.mailbox); err != nil {
 			return nil, err
 		}
-		return mend.edit(header), nil
+		return nil, lines.begin(mend.edit(header))
 	}
 	if _, err := io.CopyBuffer(struct{ io.Writer }{t}, s.conn.text, make([]byte, 32<<10)); err != nil {
 		return err
@@ -150,7 +151,10 @@ func (s *session) take(env *mail.Envelope, body spool.Body, mend *mender) error 
 	if t.repaired {
 		mend.note("line ends")
 	}
-	env.EightBit, env.Size = t.eight, body.Size()
+	if err := lines.finish(); err != nil {
+		return err
+	}
+	env.EightBit, env.Size = t.eight && !lines.ascii, body.Size()
 	return nil
 }
 

@@ -1,0 +1,75 @@
+package relay
+
+import "strings"
+
+// encodeNames encodes the display names and comments of an address list. Everything else in it, the addresses above
+// all, stays octet for octet; false when octets above 127 are left, which only SMTPUTF8 could carry.
+func encodeNames(value, charset string) (string, bool) {
+	var out strings.Builder
+	start := 0 // of what may become a display name
+	for i := 0; i < len(value); {
+		rest := value[i:]
+		switch rest[0] {
+		case '"':
+			i += quoteEnd(rest)
+		case '[':
+			i += literalEnd(rest)
+		case '(':
+			end := i + commentEnd(rest)
+			out.WriteString(value[start:i] + encodeComment(value[i:end], charset))
+			i, start = end, end
+		case '<':
+			end := i + angleEnd(rest)
+			out.WriteString(encodeName(value[start:i], charset) + value[i:end])
+			i, start = end, end
+		case ',', ';', ':':
+			i++
+			out.WriteString(value[start:i])
+			start = i
+		default:
+			i++
+		}
+	}
+	out.WriteString(value[start:])
+	s := out.String()
+	return s, !hasEight([]byte(s))
+}
+
+// encodeName encodes the phrase in front of an address. As a whole: a name that is half a quoted string and half an
+// encoded word is read differently by every receiver.
+func encodeName(phrase, charset string) string {
+	name := strings.Trim(phrase, " \t")
+	if !hasEight([]byte(name)) || strings.Contains(name, "=?") {
+		return phrase
+	}
+	before, _, _ := strings.Cut(phrase, name)
+	switch {
+	case name[0] == '"' && quoteEnd(name) == len(name) && len(name) > 1 && name[len(name)-1] == '"':
+		name = unescape(name[1 : len(name)-1])
+	case strings.ContainsRune(name, '"'):
+		return phrase
+	}
+	return before + join(encodeWords(name, charset)) + " "
+}
+
+// encodeComment encodes what stands in brackets, as in `root@host (Jürgen)`. One within another is left alone.
+func encodeComment(comment, charset string) string {
+	inner := strings.TrimSuffix(strings.TrimPrefix(comment, "("), ")")
+	if !hasEight([]byte(inner)) || len(inner) != len(comment)-2 || strings.ContainsAny(inner, `()\`) {
+		return comment
+	}
+	tail := inner[len(strings.TrimRight(inner, " \t")):]
+	return "(" + join(encodeText(tokenize(inner), charset)) + tail + ")"
+}
+
+// join writes tokens in one line; the blank in front of the first is the caller's.
+func join(tokens []token) string {
+	var b strings.Builder
+	for i, t := range tokens {
+		if i > 0 {
+			b.WriteString(t.blank)
+		}
+		b.WriteString(t.word)
+	}
+	return b.String()
+}
