@@ -41,6 +41,9 @@ type Client struct {
 	User     string `json:"user,omitempty"`     // the local user that signed in
 	TLS      string `json:"tls,omitempty"`      // version and cipher suite
 	Listener string `json:"listener,omitempty"` // the listener's address
+
+	Sender  string   `json:"sender,omitempty"`  // what it gave as the sender, where the mailbox took its place
+	Repairs []string `json:"repairs,omitempty"` // what had to be mended in its message
 }
 
 // Recipient is one forward-path of an envelope and what became of it so far.

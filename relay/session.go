@@ -116,6 +116,10 @@ func (s *session) Data(io.Reader) error {
 		body.Discard()
 		return s.dataError(err, tx)
 	}
+	env.Client.Repairs = mend.done
+	if tx.sender != env.Sender {
+		env.Client.Sender = tx.sender
+	}
 	watch := s.server.policy.WaitFor == WaitUpstream && s.relay.stop.Err() == nil
 	if err := s.relay.opts.Spool.Put(context.Background(), env, body, watch); err != nil {
 		return s.dataError(err, tx)

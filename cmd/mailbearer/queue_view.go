@@ -93,6 +93,12 @@ func printTraceFields(w io.Writer, t mail.Event) {
 	}
 	if c := t.Client; c != nil {
 		fmt.Fprintf(w, "\n    client %s, HELO %q, user %q, TLS %q", c.Address, c.Name, c.User, c.TLS)
+		if c.Sender != "" {
+			fmt.Fprintf(w, "\n    its sender <%s> cannot be used there; the mailbox took its place", safe(c.Sender))
+		}
+		if len(c.Repairs) > 0 {
+			fmt.Fprintf(w, "\n    mended: %s", strings.Join(c.Repairs, ", "))
+		}
 	}
 	for _, f := range []struct{ name, value string }{
 		{"to", t.Recipient}, {"connection", t.Connection}, {"reply", t.Reply}, {"cause", t.Cause}, {"fix", t.Fix}, {"note", t.Detail},
