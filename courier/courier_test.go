@@ -67,7 +67,7 @@ func (f free) Room(time.Time) (int, time.Time) { return 1 << 30, time.Time{} }
 func (f free) Start(time.Time)                 {}
 func (f free) Connections(time.Time) int       { return int(f) }
 
-// maxAge is short, since the spool looks for other processes' writes twice a second, in virtual time too.
+// maxAge is short, since the spool works in virtual time too.
 const maxAge = time.Hour
 
 // bench is a courier with one account on a real spool, in virtual time.
@@ -81,7 +81,7 @@ type bench struct {
 
 func newBench(t *testing.T, p *provider, change ...func(*Options)) *bench {
 	t.Helper()
-	sp, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Owner: true})
+	sp, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Owner: true, Poll: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,9 @@
 package courier
 
 import (
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,24 +13,40 @@ import (
 	"github.com/mailbearer/mailbearer/spool"
 )
 
+// list gathers what several goroutines say.
+type list[T any] struct {
+	mu    sync.Mutex
+	items []T
+}
+
+func (l *list[T]) add(item T) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.items = append(l.items, item)
+}
+
+func (l *list[T]) all() []T {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.items)
+}
+
 // ours lets every sender have reports; alerts are collected.
-func ours(alerts *[]report.Alert) func(*Options) {
+func ours(alerts *list[report.Alert]) func(*Options) {
 	return func(o *Options) {
 		o.MaxAge = 5 * time.Hour
 		o.MayReport = func(*mail.Envelope) bool { return true }
-		o.Alert = func(a report.Alert) { *alerts = append(*alerts, a) }
+		o.Alert = alerts.add
 	}
 }
 
 // kinds counts what was handed to the provider, by kind.
-func kinds(seen *[]mail.Kind, answer func(env *mail.Envelope) mail.Result) *provider {
+func kinds(seen *list[mail.Kind], answer func(env *mail.Envelope) mail.Result) *provider {
 	p := &provider{}
 	p.answer = func(_ int, env *mail.Envelope) mail.Result {
 		r := answer(env)
 		if r.Trouble == nil && r.Outcomes[0].State == mail.Delivered {
-			p.mu.Lock()
-			*seen = append(*seen, env.Kind)
-			p.mu.Unlock()
+			seen.add(env.Kind)
 		}
 		return r
 	}
@@ -38,8 +56,8 @@ func kinds(seen *[]mail.Kind, answer func(env *mail.Envelope) mail.Result) *prov
 func TestFailureIsToldOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var alerts []report.Alert
-		var seen []mail.Kind
+		var alerts list[report.Alert]
+		var seen list[mail.Kind]
 		b := newBench(t, kinds(&seen, func(env *mail.Envelope) mail.Result {
 			if env.Kind == "" {
 				return same(nobody, env)
@@ -52,11 +70,11 @@ func TestFailureIsToldOnce(t *testing.T) {
 		defer b.stop()
 		id := b.put("x@example.net")
 		pass(10 * time.Minute)
-		if len(seen) != 1 || seen[0] != mail.KindFailure {
-			t.Errorf("reports: %v", seen)
+		if len(seen.all()) != 1 || seen.all()[0] != mail.KindFailure {
+			t.Errorf("reports: %v", seen.all())
 		}
-		if len(alerts) != 1 || alerts[0].Kind != report.AlertFailed || alerts[0].IDs[0] != id || !strings.Contains(alerts[0].Text, "550 5.1.1 nobody") {
-			t.Errorf("alerts: %+v", alerts)
+		if len(alerts.all()) != 1 || alerts.all()[0].Kind != report.AlertFailed || alerts.all()[0].IDs[0] != id || !strings.Contains(alerts.all()[0].Text, "550 5.1.1 nobody") {
+			t.Errorf("alerts: %+v", alerts.all())
 		}
 	})
 }
@@ -64,8 +82,8 @@ func TestFailureIsToldOnce(t *testing.T) {
 func TestReportsAreNotReportedOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var alerts []report.Alert
-		var seen []mail.Kind
+		var alerts list[report.Alert]
+		var seen list[mail.Kind]
 		b := newBench(t, kinds(&seen, func(env *mail.Envelope) mail.Result { return same(nobody, env) }), ours(&alerts))
 		defer b.stop()
 		b.put("x@example.net")
@@ -80,8 +98,8 @@ func TestReportsAreNotReportedOn(t *testing.T) {
 func TestDelayIsWarnedOfOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var alerts []report.Alert
-		var seen []mail.Kind
+		var alerts list[report.Alert]
+		var seen list[mail.Kind]
 		b := newBench(t, kinds(&seen, func(env *mail.Envelope) mail.Result {
 			if env.Kind == "" {
 				return same(busy, env)
@@ -91,16 +109,16 @@ func TestDelayIsWarnedOfOnce(t *testing.T) {
 		defer b.stop()
 		b.put("x@example.net")
 		pass(lateAfter - 5*time.Minute)
-		if len(seen) != 0 {
-			t.Errorf("told already: %v", seen)
+		if len(seen.all()) != 0 {
+			t.Errorf("told already: %v", seen.all())
 		}
 		pass(30 * time.Minute)
-		if len(seen) != 1 || seen[0] != mail.KindDelay {
-			t.Errorf("after four and a half hours: %v", seen)
+		if len(seen.all()) != 1 || seen.all()[0] != mail.KindDelay {
+			t.Errorf("after four and a half hours: %v", seen.all())
 		}
 		pass(time.Hour) // max_age is over
-		if len(seen) != 2 || seen[1] != mail.KindFailure {
-			t.Errorf("at the end: %v", seen)
+		if len(seen.all()) != 2 || seen.all()[1] != mail.KindFailure {
+			t.Errorf("at the end: %v", seen.all())
 		}
 	})
 }
@@ -108,8 +126,8 @@ func TestDelayIsWarnedOfOnce(t *testing.T) {
 func TestWarningIsWithdrawnWhenTheMailGoes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var alerts []report.Alert
-		var seen []mail.Kind
+		var alerts list[report.Alert]
+		var seen list[mail.Kind]
 		begin := time.Now()
 		b := newBench(t, kinds(&seen, func(env *mail.Envelope) mail.Result {
 			if time.Since(begin) < 5*time.Hour {
@@ -122,20 +140,20 @@ func TestWarningIsWithdrawnWhenTheMailGoes(t *testing.T) {
 			b.put("x@example.net")
 		}
 		pass(5*time.Hour + 2*time.Minute)
-		for _, k := range seen {
+		for _, k := range seen.all() {
 			if k != "" {
 				t.Errorf("a %s report was sent about mail that was delivered at the same moment", k)
 			}
 		}
-		if len(seen) != 3 {
-			t.Errorf("%d messages were delivered, want 3", len(seen))
+		if len(seen.all()) != 3 {
+			t.Errorf("%d messages were delivered, want 3", len(seen.all()))
 		}
 		list, _ := b.spool.List(t.Context(), spool.Filter{Now: time.Now()})
 		if len(list) != 0 {
 			t.Errorf("the spool still holds %+v", list)
 		}
-		if len(alerts) != 2 || alerts[0].Kind != report.AlertHeld || alerts[1].Kind != report.AlertWell {
-			t.Errorf("alerts: %+v", alerts)
+		if len(alerts.all()) != 2 || alerts.all()[0].Kind != report.AlertHeld || alerts.all()[1].Kind != report.AlertWell {
+			t.Errorf("alerts: %+v", alerts.all())
 		}
 	})
 }
@@ -143,8 +161,8 @@ func TestWarningIsWithdrawnWhenTheMailGoes(t *testing.T) {
 func TestHeldTimeDoesNotAge(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var alerts []report.Alert
-		var seen []mail.Kind
+		var alerts list[report.Alert]
+		var seen list[mail.Kind]
 		begin := time.Now()
 		b := newBench(t, kinds(&seen, func(env *mail.Envelope) mail.Result {
 			switch age := time.Since(begin); {

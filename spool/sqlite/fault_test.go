@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mailbearer/mailbearer/mail"
@@ -208,4 +209,30 @@ func refuseStatement(t *testing.T, trouble error, at string) {
 	if m := get(t, owner(t, dir), kept); m.State != mail.StateDelivered {
 		t.Errorf("got %+v", m)
 	}
+}
+
+// New mail that is committed together is held against the disk's room together.
+func TestReserveHoldsForABatch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := openTest(t, Options{Dir: dir, Owner: true, Reserve: 30 << 10,
+			freeSpace: func(string) (int64, int64, bool) { return 100 << 10, 1 << 30, true }})
+		release := make(chan struct{})
+		go func() { _ = s.write(context.Background(), 0, func(*tx) error { <-release; return nil }) }()
+		synctest.Wait()
+		errs := make(chan error)
+		for range 2 {
+			go func() {
+				_, err := tryPut(s, 40<<10)
+				errs <- err
+			}()
+		}
+		synctest.Wait() // both wait for the writer, and will be one batch
+		close(release)
+		first, second := <-errs, <-errs
+		if (first == nil) == (second == nil) || !errors.Is(errors.Join(first, second), spool.ErrDiskFull) {
+			t.Errorf("got %v and %v, want one refused", first, second)
+		}
+	})
 }

@@ -126,15 +126,6 @@ func syncFS(t *testing.T, dir string) {
 	check(t, unix.Syncfs(int(d.Fd())))
 }
 
-func tryPut(s *Spool, size int) (*mail.Envelope, error) {
-	env, b, err := begin(s, size)
-	if err != nil {
-		b.Discard()
-		return env, err
-	}
-	return env, s.Put(context.Background(), env, b, false)
-}
-
 // fill puts mail of all sizes from several goroutines until the disk is full for each, and says what was accepted.
 func fill(t *testing.T, s *Spool) map[mail.ID]int {
 	t.Helper()

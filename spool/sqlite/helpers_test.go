@@ -107,3 +107,12 @@ func wantFiles(t *testing.T, s *Spool, want int) {
 		t.Errorf("%d files are there, want %d", len(files), want)
 	}
 }
+
+func tryPut(s *Spool, size int) (*mail.Envelope, error) {
+	env, b, err := begin(s, size)
+	if err != nil {
+		b.Discard()
+		return env, err
+	}
+	return env, s.Put(context.Background(), env, b, false)
+}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -46,6 +47,8 @@ type Options struct {
 	// Reserve is how many octets of the disk new mail leaves free, so that what is queued can still be sent when the
 	// disk is full: every attempt is written down first. 0 is 16 MiB, or a quarter of a small disk; -1 is none.
 	Reserve int64
+	// Poll is how often the owner looks for other processes' writes: half a second unless a test says otherwise.
+	Poll time.Duration
 	// Clock is time.Now unless a test says otherwise.
 	Clock func() time.Time
 
@@ -290,7 +293,7 @@ func connect(dir, mode string, pragmas ...string) *sql.DB {
 // serve runs the writer's goroutine.
 func (s *Spool) serve() {
 	if s.opt.Owner {
-		tick := time.NewTicker(pollEvery)
+		tick := time.NewTicker(cmp.Or(s.opt.Poll, pollEvery))
 		defer tick.Stop()
 		s.w.poll = tick.C
 		s.w.rest(idleAfter)
