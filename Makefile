@@ -15,5 +15,7 @@ crash: ## kill -9 under load, 100 rounds
 	MAILBEARER_CRASH_ROUNDS=100 go test -run Crash -count=1 -timeout 30m -v ./spool/sqlite ./cmd/mailbearer
 fuzz: ## every parser, a minute each (FUZZTIME=10m for more)
 	.ci/fuzz $(or $(FUZZTIME),1m)
+power-cut: ## the spool on a loop device, cut at random moments (root); ROUNDS=15 for more
+	spool/sqlite/powercut.sh $(or $(ROUNDS),5)
 bench: ## accept and end-to-end rates, round trips, memory
 	go test -run '^$$' -bench . -benchtime 3s ./spool/sqlite ./upstream ./cmd/mailbearer
