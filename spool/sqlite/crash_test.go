@@ -26,7 +26,7 @@ const crashDir = "MAILBEARER_CRASH_DIR"
 const crashSync = "MAILBEARER_CRASH_SYNC"
 
 // crashRounds is how often it is killed; MAILBEARER_CRASH_ROUNDS asks for more.
-const crashRounds = 12
+const crashRounds = 20
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashDir); dir != "" {
