@@ -12,7 +12,7 @@ import (
 	"github.com/mailbearer/mailbearer/spool"
 )
 
-// Both benchmarks run 64 goroutines on any machine with two processors. On the machine of SPOOL.md the figures to
+// Both benchmarks run 64 goroutines on any machine with two processors. On the machine where the design was measured the figures to
 // hold are 15,000 puts and 5,000 whole cycles a second.
 const benchParallelism = 32
 

@@ -214,7 +214,7 @@ func purge(s *Spool) error {
 }
 
 // TestCrash kills a real process at a random moment, again and again on one store, and holds the store to what the
-// process said. kill -9 keeps the page cache: this proves the logic, not the syncs (SPOOL.md, section 7).
+// process said. kill -9 keeps the page cache: this proves the logic, not the syncs.
 func TestCrash(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")

@@ -15,7 +15,7 @@ const (
 // touches the file, and both before WAL. On one that has a schema they would do nothing but write.
 var newSettings = []string{"page_size = 8192", "auto_vacuum = 2"}
 
-// writerSettings: synchronous is FULL because NORMAL lost acknowledged mail when the power was cut (SPOOL.md, 7).
+// writerSettings: synchronous is FULL because NORMAL lost acknowledged mail when the power was cut.
 // fullfsync is for macOS, where an ordinary fsync does not reach the disk. mmap_size stays 0.
 var writerSettings = []string{
 	"journal_mode = WAL", "synchronous = FULL", "fullfsync = 1",
