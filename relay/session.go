@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -209,7 +210,7 @@ func (s *session) accepted(env *mail.Envelope, mend *mender, started time.Time) 
 	}
 	e.Str("event", mail.EventAccepted).Str("id", env.ID.String()).Str("account", env.Account).
 		Str("user", env.Client.User).Str("helo", heloToken(env.Client.Name)).Str("tls", env.Client.TLS).
-		Str("sender", env.Sender).Strs("recipient", to).Int64("size", env.Size).
+		Str("sender", env.Sender).Str("recipient", strings.Join(to, ", ")).Int64("size", env.Size).
 		Int64("duration_ms", time.Since(started).Milliseconds()).Send()
 }
 

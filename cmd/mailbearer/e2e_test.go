@@ -152,6 +152,7 @@ func TestMistakes(t *testing.T) {
 	}{
 		{[]string{"run", "--config", "/nonexistent.toml"}, "nonexistent.toml"},
 		{[]string{"frobnicate"}, "unknown command"},
+		{[]string{"queue", "lst"}, "unknown command"},
 		{[]string{"queue", "list", "--state", "lost", "--config", file}, "is not a state"},
 		{[]string{"service"}, "not in this version"},
 	} {

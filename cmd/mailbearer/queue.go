@@ -11,7 +11,10 @@ import (
 )
 
 func newQueue(e *env) *cobra.Command {
-	c := &cobra.Command{Use: "queue", Short: "Look at the messages in the spool, and act on them"}
+	c := &cobra.Command{
+		Use: "queue", Short: "Look at the messages in the spool, and act on them",
+		Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
 	c.AddCommand(newQueueList(e), newQueueShow(e))
 	for _, a := range acts {
 		c.AddCommand(newQueueAct(e, a))

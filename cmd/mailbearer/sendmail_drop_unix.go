@@ -151,7 +151,7 @@ func (s *station) putDrop(ctx context.Context, d droppedFile) error {
 		to[i] = r.Address
 	}
 	s.log.Info().Str("event", mail.EventAccepted).Str("id", env.ID.String()).Str("account", env.Account).
-		Str("client", env.Client.Address).Str("user", env.Client.User).Str("sender", env.Sender).Strs("recipient", to).
+		Str("client", env.Client.Address).Str("user", env.Client.User).Str("sender", env.Sender).Str("recipient", strings.Join(to, ", ")).
 		Int64("size", env.Size).Send()
 	return nil
 }
