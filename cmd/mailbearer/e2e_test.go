@@ -244,15 +244,16 @@ func TestColdSendersAskForOneToken(t *testing.T) {
 	}
 }
 
-// Not parallel, and the best of three: it measures time on a machine that other tests share.
+// Not parallel, and the best of three: it measures time on a machine that other tests share. Under the race detector
+// everything but the time is held; .ci/run measures that in a run of its own.
 func TestMailboxThatTakesThreeConnections(t *testing.T) {
 	best := 0.0
-	for try := 0; try < 3 && (best == 0 || best > 1.5); try++ {
+	for try := 0; try < 3 && (best == 0 || best > 1.5 && !raceDetector); try++ {
 		if ratio := threeConnections(t); best == 0 || ratio < best {
 			best = ratio
 		}
 	}
-	if best > 1.5 {
+	if best > 1.5 && !raceDetector {
 		t.Errorf("%.2f times the ideal, want 1.5 at most", best)
 	}
 }
