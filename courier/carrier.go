@@ -25,6 +25,7 @@ type carrier struct {
 	slots   chan struct{} // one for each connection: attempts under way whose outcome is not on disk yet
 	held    atomic.Bool   // the account is in trouble: attempts that have not begun do not begin
 
+	retired   atomic.Bool // another courier's carrier works for the account
 	cond      condition
 	underway  map[mail.ID]struct{}
 	more      bool              // more may be due than the last claim took
@@ -323,5 +324,7 @@ func (k *carrier) drain(ctx context.Context) {
 		k.finish(ctx, <-k.done)
 	}
 	k.acquit(ctx)
-	k.publish(ctx)
+	if !k.retired.Load() {
+		k.publish(ctx)
+	}
 }

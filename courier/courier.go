@@ -158,6 +158,14 @@ func (c *Courier) Probe(account string) {
 	}
 }
 
+// Retire says that another courier is about to take over: what this one has under way is settled still, but the
+// accounts' states are its successor's to write. End Run's context after it.
+func (c *Courier) Retire() {
+	for _, k := range c.carriers {
+		k.retired.Store(true)
+	}
+}
+
 // Touch says that an account's Sign has changed.
 func (c *Courier) Touch(account string) {
 	if k := c.carriers[account]; k != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -17,6 +18,8 @@ type listener struct {
 	hostname string
 	log      zerolog.Logger
 	seen     func(Visit)
+
+	yielded atomic.Bool // the socket is a successor's
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
@@ -37,6 +40,9 @@ func newListener(inner net.Listener, p *Listener, hostname string, log zerolog.L
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		raw, err := l.Listener.Accept()
+		if err != nil && l.yielded.Load() {
+			return nil, net.ErrClosed
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -47,6 +53,27 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		l.refuse(c, why)
 	}
+}
+
+// yield ends Accept and leaves the socket open for a successor. Who connects meanwhile waits in the system's queue.
+func (l *listener) yield() {
+	l.yielded.Store(true)
+	l.acceptBy(time.Unix(1, 0))
+}
+
+// acceptBy gives Accept a deadline; a listener that knows none is closed with its process, as tests' are.
+func (l *listener) acceptBy(t time.Time) {
+	if d, ok := l.Listener.(interface{ SetDeadline(time.Time) error }); ok {
+		d.SetDeadline(t)
+	}
+}
+
+// Close closes the socket, unless it is a successor's.
+func (l *listener) Close() error {
+	if l.yielded.Load() {
+		return nil
+	}
+	return l.Listener.Close()
 }
 
 // admit counts a connection in, or says which limit it is beyond.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -102,12 +104,12 @@ type server struct {
 	policy   *Listener
 	smtp     *smtp.Server
 	listener *listener
+	served   chan struct{} // closed when nothing is accepted any more
 }
 
 // Open binds every listener. Nothing is served until Serve.
 func Open(o Options) (*Relay, error) {
-	r := &Relay{opts: o, users: newUsers(o.Users, o.Log), throttle: newThrottle()}
-	r.stop, r.end = context.WithCancel(context.Background())
+	r := newRelay(o)
 	for i := range o.Listeners {
 		l := &o.Listeners[i]
 		inner, err := listen(l.Address)
@@ -120,8 +122,14 @@ func Open(o Options) (*Relay, error) {
 	return r, nil
 }
 
+func newRelay(o Options) *Relay {
+	r := &Relay{opts: o, users: newUsers(o.Users, o.Log), throttle: newThrottle()}
+	r.stop, r.end = context.WithCancel(context.Background())
+	return r
+}
+
 func (r *Relay) newServer(l *Listener, inner net.Listener) *server {
-	s := &server{policy: l, listener: newListener(inner, l, r.opts.Hostname, r.opts.Log)}
+	s := &server{policy: l, served: make(chan struct{}), listener: newListener(inner, l, r.opts.Hostname, r.opts.Log)}
 	s.listener.seen = r.opts.Seen
 	s.smtp = smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return r.newSession(s, c), nil
@@ -157,11 +165,49 @@ func (r *Relay) Addresses() []string {
 func (r *Relay) Serve() {
 	for _, s := range r.servers {
 		r.wg.Go(func() {
+			defer close(s.served)
 			if err := s.smtp.Serve(s.listener); err != nil && !errors.Is(err, net.ErrClosed) {
 				r.opts.Log.Error().Err(err).Str("listener", s.policy.Address).Msg("a listener has failed")
 			}
 		})
 	}
+}
+
+// Exchange makes a relay with other options take over the sockets of r, which serves already: whoever connects from
+// now on meets the new one, and no connection is refused in between. Its listeners must be on addresses of r. r goes
+// on with the connections it has, by the policy they began with, until it is closed.
+func (r *Relay) Exchange(o Options) (*Relay, error) {
+	next, taken := newRelay(o), []*server(nil)
+	next.throttle = r.throttle // a new configuration gives nobody new guesses
+	for i := range o.Listeners {
+		l := &o.Listeners[i]
+		old := r.server(l.Address, taken)
+		if old == nil {
+			next.end()
+			return nil, fmt.Errorf("no listener is bound to %s", l.Address)
+		}
+		taken = append(taken, old)
+		next.servers = append(next.servers, next.newServer(l, old.listener.Listener))
+	}
+	for _, s := range taken {
+		s.listener.yield()
+	}
+	for _, s := range taken {
+		<-s.served
+		s.listener.acceptBy(time.Time{})
+	}
+	next.Serve()
+	return next, nil
+}
+
+// server finds a listener by its address, besides those taken: with port 0 there may be several.
+func (r *Relay) server(address string, taken []*server) *server {
+	for _, s := range r.servers {
+		if s.policy.Address == address && !slices.Contains(taken, s) {
+			return s
+		}
+	}
+	return nil
 }
 
 // Close stops accepting, tells idle clients 421, lets running transactions finish until ctx ends, and then cuts them.

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/x509"
 	"net"
+	"reflect"
 	"time"
 
 	"github.com/mailbearer/mailbearer/config"
@@ -23,9 +24,38 @@ type account struct {
 	smtp          *upstream.SMTP
 	upstream      *upstream.Mailbox
 	touch         func() // tells the courier that the token's state changed
+
+	made     origin // what it was made of
+	renewing *job   // runs tokens; nil before it works
 }
 
-func openAccount(a config.Account, network config.Network, store *tokens.Store, hostname string) (*account, error) {
+// origin is what an account is made of: with the same origin it need not be made anew.
+type origin struct {
+	account config.Account
+	network config.Network
+	files   string // stamps of the certificates that are read once
+}
+
+func originOf(a config.Account, network config.Network) origin {
+	return origin{a, network, fileStamp(a.Endpoints.CAFile) + fileStamp(a.OAuth.Certificate) + fileStamp(a.OAuth.CertificateKey)}
+}
+
+// same compares secrets by what they hold.
+func (o origin) same(p origin) bool {
+	a, b := &o.account.OAuth, &p.account.OAuth
+	for _, s := range []struct{ a, b *config.Secret }{
+		{&a.ClientSecret, &b.ClientSecret}, {&a.CertificatePassword, &b.CertificatePassword},
+	} {
+		if !s.a.Equal(*s.b) {
+			return false
+		}
+		*s.a, *s.b = config.Secret{}, config.Secret{}
+	}
+	return reflect.DeepEqual(o, p)
+}
+
+func openAccount(made origin, store *tokens.Store, hostname string) (*account, error) {
+	a, network := made.account, made.network
 	roots, err := rootCAs(a.Endpoints.CAFile)
 	if err != nil {
 		return nil, err
@@ -39,7 +69,7 @@ func openAccount(a config.Account, network config.Network, store *tokens.Store, 
 		return nil, err
 	}
 	remote, _, _ := net.SplitHostPort(a.Endpoints.SMTP)
-	acc := &account{name: a.Name, mailbox: a.Mailbox, remote: remote, expires: expires, touch: func() {}}
+	acc := &account{made: made, name: a.Name, mailbox: a.Mailbox, remote: remote, expires: expires, touch: func() {}}
 	acc.credential, acc.delegated = tokens.ExpirySecret, a.OAuth.Flow == "device-code" || a.OAuth.Flow == "browser"
 	if a.OAuth.Flow == "client-certificate" {
 		acc.credential = tokens.ExpiryCertificate
@@ -57,6 +87,12 @@ func openAccount(a config.Account, network config.Network, store *tokens.Store, 
 	})
 	acc.upstream = upstream.NewMailbox(acc.smtp, governor, time.Now)
 	return acc, nil
+}
+
+// close ends what the account has open. Its renewing has ended before.
+func (a *account) close() {
+	a.tokens.Close()
+	a.smtp.Close()
 }
 
 // rootCAs is nil, the system's own, without a ca_file.

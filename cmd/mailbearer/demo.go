@@ -64,12 +64,12 @@ func runDemo(ctx context.Context, e *env, once bool) error {
 	if err != nil {
 		return err
 	}
-	relay := s.relay.Addresses()[0]
+	relay := s.crew.Load().relay.Addresses()[0]
 	n.welcome(relay, fake.SMTP(), fake.Authority(), filepath.Join(dir, "mailbearer.toml"))
 
 	running, stop := context.WithCancel(ctx)
 	var up sync.WaitGroup
-	up.Go(func() { s.run(running) })
+	up.Go(func() { s.run(running, nil, nil) })
 	defer up.Wait()
 	defer stop()
 	if err := firstMessage(ctx, n, relay, fake); err != nil {

@@ -19,7 +19,7 @@ func (s *station) forecast(ctx context.Context) {
 	tick := time.NewTicker(forecastEvery)
 	defer tick.Stop()
 	for {
-		for _, a := range s.accounts {
+		for _, a := range s.crew.Load().accounts {
 			for _, e := range s.expiries(a) {
 				key := a.name + " " + e.Kind
 				var w *tokens.Warning
@@ -50,7 +50,7 @@ func (s *station) expiries(a *account) []tokens.Expiry {
 func (s *station) warn(a *account, w *tokens.Warning) {
 	s.log.Warn().Str("account", a.name).Str("detail", w.Text).Str("fix", w.Fix).Int("days", w.Days).
 		Msg("a credential ends soon")
-	s.alerts.Raise(report.Alert{
+	s.raise(report.Alert{
 		Kind: report.AlertCredential, Account: a.name, Key: fmt.Sprintf("%s %d", w.Kind, w.Days),
 		Title: fmt.Sprintf("Account %s: %s", a.name, w.Text), Fix: w.Fix,
 	})

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"context"
 	"os"
 	"os/signal"
 	"syscall"
 
+	"github.com/mailbearer/mailbearer/config"
 	"github.com/spf13/cobra"
 )
 
@@ -16,6 +16,10 @@ func newRun(e *env) *cobra.Command {
 		Short: "Run the relay until SIGTERM or SIGINT",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			// Caught before anything else: a SIGHUP while we start must not end us.
+			hangups := make(chan os.Signal, 1)
+			signal.Notify(hangups, syscall.SIGHUP)
+			defer signal.Stop(hangups)
 			cfg, err := loadConfig(e.config)
 			if err != nil {
 				return err
@@ -28,15 +32,14 @@ func newRun(e *env) *cobra.Command {
 				log.Warn().Str("detail", w).Msg("configuration")
 			}
 			s, err := openStation(c.Context(), cfg, log, risks)
-			if err != nil {
+			switch {
+			case err != nil && c.Context().Err() != nil:
+				return nil // told to stop while it started
+			case err != nil:
 				return err
 			}
-			defer onHangup(c.Context(), func() {
-				log.Info().Msg("SIGHUP: every held account is tried at once; a changed configuration needs a restart in this version")
-				s.hurry()
-			})()
 			s.drops = true
-			s.run(c.Context())
+			s.run(c.Context(), hangups, func() (*config.Config, error) { return loadConfig(cfg.File) })
 			return nil
 		},
 	}
@@ -50,34 +53,11 @@ func newRun(e *env) *cobra.Command {
 // spoolRisks are what a person must ask for by name.
 type spoolRisks struct{ networkFS, resetCorrupt bool }
 
-// onHangup calls do for each SIGHUP until the returned function is called.
-func onHangup(ctx context.Context, do func()) (stop func()) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-hangups:
-				do()
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return func() {
-		signal.Stop(hangups)
-		cancel()
-		<-done
-	}
-}
-
 // hurry drops every back-off: a person has changed something.
 func (s *station) hurry() {
-	for _, a := range s.accounts {
+	c := s.crew.Load()
+	for _, a := range c.accounts {
 		a.tokens.Kick()
 	}
-	s.courier.Probe("")
+	c.courier.Probe("")
 }

@@ -132,7 +132,7 @@ func makeDropDir(dir string) error {
 
 // takeDrops takes files in until ctx ends.
 func (s *station) takeDrops(ctx context.Context) {
-	takeDrops(ctx, dropDir(s.cfg.Relay.DataDir), s.putDrop, func(err error) {
+	takeDrops(ctx, dropDir(s.crew.Load().cfg.Relay.DataDir), s.putDrop, func(err error) {
 		level := zerolog.WarnLevel
 		if errors.Is(err, errNoDropDir) {
 			level = zerolog.InfoLevel
@@ -142,7 +142,7 @@ func (s *station) takeDrops(ctx context.Context) {
 }
 
 func (s *station) putDrop(ctx context.Context, d droppedFile) error {
-	env, err := putDrop(ctx, s.cfg, s.spool, d)
+	env, err := putDrop(ctx, s.crew.Load().cfg, s.spool, d)
 	if err != nil || env == nil {
 		return err
 	}
