@@ -2,7 +2,9 @@ package diagnose
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +40,45 @@ func TestEntriesAreComplete(t *testing.T) {
 		}
 		if e.Title == "" || e.Fix == "" || strings.ContainsAny(e.Title, "\r\n") {
 			t.Errorf("%s: a title of one line and a fix are needed", e.ID)
+		}
+	}
+}
+
+var step = regexp.MustCompile(`(?:^| )([0-9]{1,2})\. `)
+
+// An administrator with one hour follows a fix from top to bottom: it is numbered, short, and leads nowhere that this
+// version does not have.
+func TestFixesCanBeFollowed(t *testing.T) {
+	t.Parallel()
+	for _, e := range Entries() {
+		steps := step.FindAllStringSubmatch(e.Fix, -1)
+		if len(steps) == 0 || len(steps) > 5 || len(e.Fix) > 700 {
+			t.Errorf("%s: %d steps in %d characters", e.ID, len(steps), len(e.Fix))
+		}
+		for i, s := range steps {
+			if s[1] != strconv.Itoa(i+1) {
+				t.Errorf("%s: step %d is numbered %s", e.ID, i+1, s[1])
+			}
+		}
+		for _, deadEnd := range []string{`transport = "graph"`, `transport = "auto"`, "Graph transport", "use Graph", "relay's console", "relay's settings"} {
+			if strings.Contains(e.Fix, deadEnd) {
+				t.Errorf("%s: its fix sends people to %s", e.ID, deadEnd)
+			}
+		}
+		if !strings.HasPrefix(e.Ref, "https://") {
+			t.Errorf("%s: %q is no address", e.ID, e.Ref)
+		}
+	}
+}
+
+// A reply may repeat an address that somebody chose: it must not pass for a code that holds the account.
+func TestAddressesAreNoCodes(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"5.7.705@evil.example", "a-5.7.705@evil.example", "5.1.8.access.denied@evil.example", "x-5.7.501@evil.example",
+		"SubmissionQuotaExceeded@evil.example", "STOREDRV.Submission.QuotaExceededException@evil.example", "MapiExceptionLogonFailed@evil.example"} {
+		text := "550 5.1.1 <" + address + ">: Recipient address rejected: User unknown"
+		if got, _ := Lookup(SourceSMTP, text); got.ID != "smtp-550-5.1.1" {
+			t.Errorf("%s: explained by %q", text, got.ID)
 		}
 	}
 }

@@ -70,8 +70,8 @@ func (c codes) have(code int) bool {
 }
 
 // rules is the one table from (phase, reply code, class of the catalogue) to verdict; the first row that fits counts.
-// The class is that of the account or "": entries about the message itself (ofMessage) do not choose a row. Reply
-// codes decide; classes can only keep mail longer.
+// Reply codes decide; classes can only keep mail longer. What the catalogue knows about this sender, recipient or text
+// alone is classed permanent or transient there, and never chooses a row of the account.
 var rules = []struct {
 	phases phase
 	codes  codes
@@ -104,20 +104,6 @@ func decide(p phase, code int, class mail.Class) verdict {
 	return deferred // not reached; and if it were, nothing would be lost
 }
 
-// ofMessage are the entries of the catalogue that concern this sender, recipient or text, although their class says
-// that a person has to act: other messages of the account pass.
-var ofMessage = map[string]bool{
-	"smtp-550-5.1.20-multiple-from": true, // several From addresses
-	"smtp-550-5.7.512-no-from":      true, // no From address
-	"smtp-550-5.7.509-dmarc":        true, // the domain of this From
-	"smtp-550-5.6.11-bare-lf":       true, // line ends of this text
-	"smtp-550-5.4.6-loop":           true, // hops of this text
-	"smtp-550-5.7.703-tabl":         true, // this recipient is on the organization's block list
-	"smtp-550-5.7.1-group":          true, // this group takes mail from chosen senders
-	"smtp-550-5.2.121-122-hourly":   true, // this recipient gets too much
-	"smtp-432-recipient-thread":     true, // this recipient gets too much
-}
-
 // finding is a verdict and its words.
 type finding struct {
 	verdict
@@ -133,11 +119,7 @@ func explain(p phase, reply mail.Reply) finding {
 		return unknown(p, reply)
 	}
 	f := finding{class: mail.Class(entry.Class), cause: entry.Title, fix: entry.Fix}
-	chooses := f.class
-	if ofMessage[entry.ID] {
-		chooses = ""
-	}
-	f.verdict = decide(p, reply.Code, chooses)
+	f.verdict = decide(p, reply.Code, f.class)
 	return f
 }
 

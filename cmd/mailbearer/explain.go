@@ -94,9 +94,17 @@ func lookUp(text string) []diagnose.Entry {
 	entries := diagnose.LookupAll(text)
 	if len(entries) == 0 {
 		entries = byCode(text)
+	} else if slices.ContainsFunc(entries, specific) {
+		entries = slices.DeleteFunc(entries, func(e diagnose.Entry) bool { return !specific(e) })
 	}
 	slices.SortStableFunc(entries, func(a, b diagnose.Entry) int { return rank(a) - rank(b) })
 	return entries
+}
+
+// specific says that an entry knows more than the kind of error. Beside such a one the others are noise: every AADSTS
+// code comes with an invalid_grant or the like.
+func specific(e diagnose.Entry) bool {
+	return !strings.HasPrefix(e.ID, "oauth-") && !strings.HasSuffix(e.ID, "-other")
 }
 
 // quotedCode is a code right behind a quotation mark, as Python prints replies: (535, b'5.7.3 …').
@@ -106,13 +114,18 @@ var quotedCode = regexp.MustCompile(`["']([0-9]\.[0-9]{1,3}\.)`)
 const shortText = 4 << 10
 
 // passages are the whole of a short text, since a reply may have several lines, and the lines of a long one in which
-// something is: whole pieces of it are asked first, so that a day's log takes no minute.
+// something is: what is repeated is asked once, and whole pieces before their lines, so that a day's log takes no minute.
 func passages(text string) (found []string) {
 	if len(text) <= shortText {
 		return []string{text}
 	}
-	piece := ""
+	piece, seen := "", map[string]bool{}
 	for line := range strings.Lines(text + "\n") {
+		alike := passing.ReplaceAllString(line, "")
+		if seen[alike] {
+			continue
+		}
+		seen[alike] = true
 		if len(piece)+len(line) <= shortText {
 			piece += line
 			continue
@@ -122,6 +135,10 @@ func passages(text string) (found []string) {
 	}
 	return append(found, telling(piece)...)
 }
+
+// passing is what differs from one line of a log to the next though both say the same: ids, times, addresses. An error
+// code is shorter than an id and has fewer dots than an address.
+var passing = regexp.MustCompile(`\b[0-9a-fA-F][0-9a-fA-F-]{7,}\b|[0-9]{2}:[0-9]{2}:[0-9.]+|\b[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+\b`)
 
 // telling are the lines of a piece of log in which something is, or all of it when that takes several of them.
 func telling(piece string) (lines []string) {
