@@ -82,18 +82,15 @@ func (c *conn) fault() {
 	}
 }
 
-// reword makes a reply ours where the library's does not fit what the client said to us.
+// reword makes a reply ours where the library's does not fit what the client said to us, or the RFC.
 func (c *conn) reword(reply []byte) []byte {
-	switch {
-	case c.verb == "EHLO" && bytes.HasPrefix(reply, []byte("250-")):
+	if c.verb == "EHLO" && bytes.HasPrefix(reply, []byte("250-")) {
 		return c.capabilities(reply)
-	case c.mode == exchange || c.verb == "AUTH":
-		// RFC 4954 §4: what is not base64 is refused for good, or the client tries it again for ever
-		return bytes.Replace(reply, []byte("454 4.7.0 Invalid base64 data"), []byte("501 5.5.2 this is not base64"), 1)
-	case c.verb == "MAIL" || c.verb == "RCPT":
-		return bytes.Replace(reply, []byte(carrier), []byte(c.path.String()), 1)
 	}
-	return reply
+	if c.verb == "MAIL" || c.verb == "RCPT" {
+		reply = bytes.Replace(reply, []byte(carrier), []byte(c.path.String()), 1)
+	}
+	return c.reworded(reply)
 }
 
 // capabilities are EHLO's lines (RFC 5321 §4.1.1.1): without CHUNKING, which we do not take, with STARTTLS where it is

@@ -24,6 +24,7 @@ import (
 //	body.go      the client's octets: a text up to its CRLF.CRLF, which goes to the session without the library
 //	dialect.go   old ways to write a command, path.go old ways to write an address
 //	answer.go    the library's replies: EHLO's lines, and what a reply says about the next octets
+//	replies.go   their words and codes
 type conn struct {
 	net.Conn // the socket, for its local address
 	list     *listener

@@ -31,7 +31,7 @@ func (c *conn) translate(raw []byte) []byte {
 	}
 	c.verb = verb
 	if c.tlsState != nil && !c.greeted && verb != "HELO" && verb != "EHLO" && needsName(verb) {
-		c.refuse(502, "5.5.1", "Please introduce yourself first.") // RFC 3207 §4.2: what was said before TLS is forgotten
+		c.refuse(503, "5.5.1", "say EHLO or HELO first") // RFC 3207 §4.2: what was said before TLS is forgotten
 		return nil
 	}
 	return c.command(verb, arg)
@@ -59,6 +59,9 @@ func (c *conn) command(verb, arg string) []byte {
 		return []byte("RSET")
 	case "BDAT":
 		c.refuseChunk(arg)
+		return nil
+	case "HELP": // RFC 5321 §4.1.1.8
+		c.say(214, "2.0.0", "mailbearer: EHLO, AUTH, MAIL FROM, RCPT TO, DATA, RSET, NOOP, QUIT; RFC 5321 says the rest")
 		return nil
 	case "PROXY":
 		c.log().Warn().Msg("a PROXY header came from an address that is not in proxy_protocol_from of this listener; the client was cut")

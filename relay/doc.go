@@ -11,7 +11,8 @@
 //     its mailbox (envelope.go);
 //  5. the text streams through its checks and line-end repairs into the spool's body, with bounded memory, our
 //     Received field in front (text.go, received.go); its header section is mended where it must be (mend.go, repair.go,
-//     eight_bit.go), and a text with lines that no provider takes is encoded (long_lines.go);
+//     eight_bit.go). Meanwhile its parts are looked at (parts.go): if one has lines that no provider takes, the text is
+//     written once more with that part encoded (long_lines.go), and nothing else changed;
 //  6. Put makes it durable; only then is there a 250. With wait_for = "upstream" the reply waits for the first
 //     attempt and carries the provider's verdict (verdict.go);
 //  7. when the connection ends, the inventory is told who it was (visit.go).
@@ -20,7 +21,7 @@
 // the reply's code says what the client's next octets are (a command, a line of an AUTH exchange, a text) and no parser
 // of ours and the library's can ever disagree about it. Texts go past the library, whose reader of them is slow and
 // knows CR CR LF not; what ends one is decided in body.go alone. For a client that speaks as RFC 5321 has it the layer
-// changes nothing but EHLO's lines (TestLayerChangesNothing).
+// changes nothing but EHLO's lines and the words of replies (TestLayerChangesNothing, replies.go).
 //
 // What it never does: relay for a stranger, answer 250 before the disk has the message, keep a message in memory, or
 // speak to an upstream. It meets the courier only in the spool.

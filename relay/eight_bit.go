@@ -15,12 +15,20 @@ const (
 
 // encodeHeader writes raw octets above 127 in header fields as encoded words (RFC 2047), since without SMTPUTF8 a
 // header is ASCII (RFC 5322 §2.2) and providers refuse it or show rubbish. Octets that are no UTF-8 are taken for
-// Latin 1. It does so where an encoded word may stand, in free text, display names and comments; a field with such
-// octets anywhere else (an address, a file name, a group's name) stays as it came.
+// Latin 1. It does so where an encoded word may stand, in free text, names of people and groups, and comments,
+// and for file names; a field with such octets anywhere else (an address above all) stays as it came.
 //
 // Inline PGP does not cover the header, so it is no reason to leave one alone.
 func (m *mender) encodeHeader(h *Header) {
-	encoded := false
+	if encodeFields(h) {
+		m.note(headerEncoded)
+	}
+}
+
+const headerEncoded = "8-bit header encoded"
+
+// encodeFields encodes the fields that can be, and says whether there were any.
+func encodeFields(h *Header) (encoded bool) {
 	for i, f := range h.fields {
 		if !hasEight(f) {
 			continue
@@ -29,9 +37,7 @@ func (m *mender) encodeHeader(h *Header) {
 			h.fields[i], encoded = g, true
 		}
 	}
-	if encoded {
-		m.note("8-bit header encoded")
-	}
+	return encoded
 }
 
 // encodeField returns a field that says the same in ASCII; false when there is none.
@@ -51,6 +57,12 @@ func encodeField(f rawField) (rawField, bool) {
 			return nil, false
 		}
 		tokens = tokenize(s)
+	case parameters:
+		s, ok := encodeParams(f.value(), charset)
+		if !ok {
+			return nil, false
+		}
+		tokens = tokenize(s)
 	default:
 		return nil, false
 	}
@@ -64,6 +76,7 @@ const (
 	otherField fieldKind = iota
 	freeText
 	addresses
+	parameters
 )
 
 // kindOf says how a field is written: RFC 5322 §3.6.2 to §3.6.6, RFC 2045 §8. What begins with X- is free text by
@@ -77,6 +90,8 @@ func kindOf(name string) fieldKind {
 	switch name {
 	case "subject", "comments", "content-description", "organization", "thread-topic", "user-agent":
 		return freeText
+	case "content-type", "content-disposition":
+		return parameters
 	}
 	if strings.HasPrefix(name, "x-") {
 		return freeText

@@ -2,7 +2,7 @@ package relay
 
 import "strings"
 
-// encodeNames encodes the display names and comments of an address list. Everything else in it, the addresses above
+// encodeNames encodes the names and comments of an address list. Everything else in it, the addresses above
 // all, stays octet for octet; false when octets above 127 are left, which only SMTPUTF8 could carry.
 func encodeNames(value, charset string) (string, bool) {
 	var out strings.Builder
@@ -22,7 +22,11 @@ func encodeNames(value, charset string) (string, bool) {
 			end := i + angleEnd(rest)
 			out.WriteString(encodeName(value[start:i], charset) + value[i:end])
 			i, start = end, end
-		case ',', ';', ':':
+		case ':': // the end of a group's name
+			out.WriteString(strings.TrimRight(encodeName(value[start:i], charset), " ") + ":")
+			i++
+			start = i
+		case ',', ';':
 			i++
 			out.WriteString(value[start:i])
 			start = i

@@ -24,14 +24,18 @@ func TestEncodeField(t *testing.T) {
 		"Subject: " + strings.Repeat("ü", 18) + "\r\n": "Subject: =?utf-8?q?" + strings.Repeat("=C3=BC", 8) + "?=\r\n =?utf-8?q?" +
 			strings.Repeat("=C3=BC", 8) + "?=\r\n =?utf-8?q?=C3=BC=C3=BC?=\r\n",
 
+		"To: Gerät: a@b;\r\n":                                                      "To: =?utf-8?q?Ger=C3=A4t?=: a@b;\r\n",
+		"Content-Type: text/plain; name=\"ü;.txt\"\r\n":                            "Content-Type: text/plain; name=\"=?utf-8?q?=C3=BC=3B=2Etxt?=\"\r\n",
+		"Content-Disposition: attachment;\r\n\tFileName=Gru\xdf 1.pdf; size=3\r\n": "Content-Disposition: attachment; filename*=iso-8859-1''Gru%DF%201.pdf;\r\n size=3\r\n",
+
 		"From: ü@b.example\r\n":                             "", // an address
 		"From: é <ü@b.example>\r\n":                         "",
-		"To: Gerät: a@b;\r\n":                               "", // a group's name
 		"To: \"ü\"@b.example\r\n":                           "",
 		"To: =?utf-8?q?x?= ü <a@b>\r\n":                     "",
 		"To: \"ü\" y <a@b>\r\n":                             "",
 		"To: a@b (x (ü))\r\n":                               "",
-		"Content-Type: text/plain; name=\"ü.txt\"\r\n":      "",
+		"Content-Type: text/ü; name=x\r\n":                  "",
+		"Content-Type: text/plain; charset=ü\r\n":           "",
 		"Message-ID: <ü@b>\r\n":                             "",
 		"Received: from ü ([10.0.0.1]) by x; some date\r\n": "",
 	} {

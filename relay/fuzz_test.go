@@ -27,11 +27,13 @@ type memory struct {
 	list []mail.Envelope
 }
 
-type memoryBody struct{ size int64 }
+type memoryBody struct{ bytes.Buffer }
 
-func (b *memoryBody) Write(p []byte) (int, error) { b.size += int64(len(p)); return len(p), nil }
-func (b *memoryBody) Size() int64                 { return b.size }
-func (b *memoryBody) Discard()                    {}
+func (b *memoryBody) Size() int64 { return int64(b.Len()) }
+func (b *memoryBody) Reader() (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(b.Bytes())), nil
+}
+func (b *memoryBody) Discard() {}
 
 func (m *memory) NewBody(mail.ID) spool.Body { return &memoryBody{} }
 

@@ -4,152 +4,315 @@ import (
 	"bytes"
 	"io"
 	"mime/quotedprintable"
-	"strings"
-
-	"github.com/mailbearer/mailbearer/spool"
+	"slices"
 )
 
-// lineLimit is how long a line of a message may be, its CRLF not counted (RFC 5322 §2.1.1).
+// lineLimit is how long a line of a message may be, its CRLF not counted (RFC 5322 §2.1.1, RFC 5321 §4.5.3.1.6).
 const lineLimit = 998
 
-// heldLimit is how much of a body waits for its decision. The spool's body keeps as much in memory anyway before it
-// goes to the disk, and has nothing but our Received field while we hold this.
-const heldLimit = spool.InlineLimit
+// changeLimit bounds how many entities of a message are changed; the long lines of further ones are left.
+const changeLimit = 1000
 
-// longLines stands between a message and the spool's body. Providers refuse lines that are too long, so a text that has
-// one is encoded as quoted-printable (RFC 2045 §6.7), which changes how it travels and not what it says.
+// longLines stands between a message and the spool's body. Providers refuse lines that are too long, so a text or a
+// part that has one is encoded as quoted-printable (RFC 2045 §6.7), which changes how it travels and not what it says,
+// and a header field that has one is folded at its blanks. Everything else stays octet for octet.
 //
-// Whether that has to be is known only when the line arrives, and the header says it first, but the spool's body can
-// be neither read nor changed. So the header section of a message that could be encoded waits together with the first
-// heldLimit octets of what follows it, also when a long line was seen: inline PGP may come behind it. If there is none,
-// everything goes on byte for byte.
+// What has to be changed is known only when the whole message has been seen: inline PGP, or a signature over a part,
+// may stand behind a long line. So a message passes to the spool as it came and is only looked at, in bounded memory;
+// if something is to be changed, session.go has it written once more, by way of rewrite. Few messages cost that.
 //
 // Left as it came, and counted as such, is a long line in
-//   - a message that is signed or encrypted, inline PGP included;
-//   - a multipart message: its parts would have to be taken apart, with signed ones, digests and messages among them;
-//   - a message that has an encoding already, or that does not say clearly what it is;
-//   - a text whose first long line is beyond heldLimit.
+//   - a message or part that is signed or encrypted, inline PGP included, and anything within one;
+//   - a part that has an encoding already, or that does not say clearly what it is;
+//   - a delivery status or another message/ type, which may not be encoded (RFC 2046 §5.2); a whole message within the
+//     message may not be either (§5.2.1), but its parts are treated like any others;
+//   - what stands before, between and after parts, where nobody reads it;
+//   - a header field without a blank to fold it at.
 type longLines struct {
-	out     io.Writer
-	note    func(string)
-	section []byte // the header section, while the decision is open
-	header  *Header
-	held    []byte         // what followed it
-	encoder io.WriteCloser // once the text is being encoded
-	ascii   bool           // it is, and its header has no octet above 127: nothing in the message has
-
-	line int  // octets of the line so far, its CR included
-	cr   bool // the last of them is one
-	long bool // a line was too long
+	out    io.Writer
+	note   func(string)
+	lines  lines
+	parts  parts
+	survey survey
+	begun  bool
+	head   int  // length of the header section
+	told   bool // it had raw octets above 127, which was noted
 }
 
 // begin takes the header section as it is to go on; what is written afterwards is the body.
 func (l *longLines) begin(section []byte) error {
-	h := ParseHeader(section)
-	l.measure(h.rest[min(len(crlf), len(h.rest)):]) // a body that begins without an empty line
-	if encodable(h) {
-		l.section, l.header = section, h
-		return nil
+	l.begun, l.head = true, len(section)
+	l.parts.see, l.lines.take = &l.survey, l.parts.take
+	if _, err := l.out.Write(section); err != nil {
+		return err
 	}
-	_, err := l.out.Write(section)
+	rest, err := l.parts.begin(section)
+	if err != nil {
+		return err
+	}
+	_, err = l.lines.Write(rest)
 	return err
 }
 
 // Write takes a piece of the body. Its lines end with CRLF.
 func (l *longLines) Write(p []byte) (int, error) {
-	l.measure(p)
-	switch {
-	case l.encoder != nil:
-		return l.encoder.Write(p)
-	case l.header == nil:
-		return l.out.Write(p)
+	if !l.begun { // a header section that is too long to be looked at
+		l.begun = true
+		l.parts.see, l.lines.take = &l.survey, l.parts.take
+		l.parts.open = []entity{{shape: opaque, frozen: true, header: &Header{}}}
 	}
-	if len(l.section)+len(l.held)+len(p) <= heldLimit {
-		l.held = append(l.held, p...)
-		return len(p), nil
+	if n, err := l.out.Write(p); err != nil {
+		return n, err
 	}
-	return len(p), l.decide(l.held, p)
+	return l.lines.Write(p)
 }
 
-// finish decides at the end of the message, if that is still open, and notes what became of long lines.
-func (l *longLines) finish() error {
-	if l.header != nil {
-		if err := l.decide(l.held); err != nil {
-			return err
+// finish ends the message, notes what becomes of long lines, and says whether the message has to be rewritten.
+func (l *longLines) finish() (rewrite bool, err error) {
+	if err := l.lines.finish(); err != nil {
+		return false, err
+	}
+	if err := l.parts.end(); err != nil {
+		return false, err
+	}
+	s := &l.survey
+	if l.parts.doubt {
+		s.left, s.changes = s.left || s.any(encodeIt) || s.any(foldIt), nil
+	}
+	for _, c := range []struct {
+		happened bool
+		what     string
+	}{{s.any(encodeIt), "long lines encoded"}, {s.any(foldIt), "long header line folded"}, {s.any(nameIt) && !l.told, headerEncoded}, {s.left, "long line left"}} {
+		if c.happened {
+			l.note(c.what)
 		}
 	}
-	switch {
-	case l.encoder != nil:
-		l.note("long lines encoded")
-		return l.encoder.Close()
-	case l.long:
-		l.note("long line left")
+	return len(s.changes) > 0, nil
+}
+
+// change is what becomes of an entity.
+type change int
+
+const (
+	encodeIt change = 1 << iota
+	foldIt
+	nameIt // raw octets above 127 in the header of a part (eight_bit.go)
+)
+
+// survey finds out what has to be changed in a message.
+type survey struct {
+	changes map[int]change // by the entity's number
+	left    bool           // a line is too long, and stays
+	utf8    bool           // an SMTPUTF8 transaction: headers may have octets above 127
+
+	length int  // octets of the line so far
+	long   bool // a line of the entity was too long
+	pgp    bool // it is signed or encrypted in itself
+}
+
+func (s *survey) any(c change) bool {
+	for _, have := range s.changes {
+		if have&c != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *survey) change(e *entity, c change) {
+	if s.changes == nil {
+		s.changes = make(map[int]change)
+	}
+	if _, ok := s.changes[e.number]; !ok && len(s.changes) >= changeLimit {
+		s.left = true
+		return
+	}
+	s.changes[e.number] |= c
+}
+
+func (s *survey) begins(e *entity, section []byte) error {
+	s.long, s.pgp, s.length = false, false, 0
+	if !s.utf8 && !e.frozen && e.number > 0 && hasEight(section) && encodeFields(&Header{fields: slices.Clone(e.header.fields)}) {
+		s.change(e, nameIt)
+	}
+	if !hasLongLine(section) {
+		return nil
+	}
+	folded := false
+	for _, f := range e.header.fields {
+		if hasLongLine(f) {
+			g := foldLong(f)
+			folded = folded || len(g) > len(f)
+			s.left = s.left || e.frozen || hasLongLine(g)
+		}
+	}
+	if folded && !e.frozen {
+		s.change(e, foldIt)
 	}
 	return nil
 }
 
-// measure looks for a line that is too long.
-func (l *longLines) measure(p []byte) {
-	for len(p) > 0 && !l.long {
-		end := bytes.IndexByte(p, '\n')
-		if end < 0 {
-			l.line += len(p)
-			l.cr = p[len(p)-1] == '\r'
-			break
+func hasLongLine(p []byte) bool {
+	for line := range bytes.SplitSeq(p, crlf) {
+		if len(line) > lineLimit {
+			return true
 		}
-		length := l.line + end
-		if end > 0 && p[end-1] == '\r' || end == 0 && l.cr {
-			length--
-		}
-		l.long = length > lineLimit
-		l.line, l.cr, p = 0, false, p[end+1:]
 	}
-	l.long = l.long || l.line > lineLimit+1 || l.line == lineLimit+1 && !l.cr
+	return false
 }
 
-// decide lets the header section go on with what is there of the body, encoded or as it came.
-func (l *longLines) decide(body ...[]byte) error {
-	section, h := l.section, l.header
-	l.section, l.header, l.held = nil, nil, nil
-	out := l.out
-	if start := h.rest[len(crlf):]; l.long && !inlinePGP(append([][]byte{start}, body...)) {
-		h.rest = crlf
-		setEncoding(h, "quoted-printable")
-		section = h.Bytes()
-		l.ascii = !hasEight(section)
-		l.encoder = quotedprintable.NewWriter(l.out)
-		body, out = append([][]byte{start}, body...), l.encoder
+// pgpBegins are the lines that begin a text which is signed or encrypted in itself (RFC 9580 §6.2, §7).
+var pgpBegins = [][]byte{[]byte("-----BEGIN PGP SIGNED MESSAGE-----"), []byte("-----BEGIN PGP MESSAGE-----")}
+
+func (s *survey) content(_ *entity, line []byte, ends bool) error {
+	for _, begin := range pgpBegins {
+		s.pgp = s.pgp || s.length == 0 && bytes.HasPrefix(line, begin)
 	}
-	if _, err := l.out.Write(section); err != nil {
+	s.long = s.measure(line, ends) || s.long
+	return nil
+}
+
+func (s *survey) between(line []byte, ends bool) error {
+	s.left = s.measure(line, ends) || s.left
+	return nil
+}
+
+// measure says whether a line is too long, when it has ended.
+func (s *survey) measure(line []byte, ends bool) bool {
+	s.length += len(line)
+	if !ends {
+		return false
+	}
+	length := s.length
+	if bytes.HasSuffix(line, crlf) {
+		length -= len(crlf)
+	}
+	s.length = 0
+	return length > lineLimit
+}
+
+func (s *survey) ended(e *entity) error {
+	switch {
+	case !s.long:
+	case e.shape == leaf && !e.frozen && !s.pgp:
+		s.change(e, encodeIt)
+	default:
+		s.left = true
+	}
+	s.long, s.pgp, s.length = false, false, 0
+	return nil
+}
+
+// rewrite copies a message, its header section first, and makes the changes that the survey found necessary. It reads
+// the message with the same eyes as the survey did, so the numbers mean the same.
+func (l *longLines) rewrite(out io.Writer, in io.Reader) error {
+	section := make([]byte, l.head)
+	if _, err := io.ReadFull(in, section); err != nil {
 		return err
 	}
-	for _, part := range body {
-		if _, err := out.Write(part); err != nil {
-			return err
+	w := &rewriter{out: out, changes: l.survey.changes}
+	p := &parts{see: w}
+	div := &lines{take: p.take}
+	rest, err := p.begin(section)
+	if err == nil {
+		_, err = div.Write(rest)
+	}
+	if err == nil {
+		_, err = io.CopyBuffer(struct{ io.Writer }{div}, struct{ io.Reader }{in}, make([]byte, 32<<10))
+	}
+	if err == nil {
+		err = div.finish()
+	}
+	if err == nil {
+		w.last = true
+		err = p.end()
+	}
+	return err
+}
+
+// rewriter writes a message with its changes.
+type rewriter struct {
+	out     io.Writer
+	changes map[int]change
+	encoder io.WriteCloser // of the entity whose content comes, if it is encoded
+	held    []byte         // a line end that may be the next delimiter's
+	last    bool           // the message has ended: no delimiter comes
+}
+
+func (w *rewriter) begins(e *entity, section []byte) error {
+	c := w.changes[e.number]
+	if c&nameIt != 0 {
+		encodeFields(e.header)
+	}
+	if c&foldIt != 0 {
+		for i, f := range e.header.fields {
+			e.header.fields[i] = foldLong(f)
 		}
 	}
-	return nil
+	if c&encodeIt != 0 {
+		setEncoding(e.header, "quoted-printable")
+		w.encoder, w.held = quotedprintable.NewWriter(w.out), nil
+	}
+	versioned := e.message && !e.header.Has("MIME-Version") && (c&encodeIt != 0 || e.number == 0 && anyEncoded(w.changes))
+	if versioned { // RFC 2045 §4: without it an encoding means nothing
+		e.header.Add("MIME-Version", "1.0")
+	}
+	if c != 0 || versioned {
+		section = e.header.Bytes()
+	}
+	_, err := w.out.Write(section)
+	return err
 }
 
-// encodable says whether a message is one text (RFC 2045 §5.2: also when it says nothing), not encoded and not signed.
-func encodable(h *Header) bool {
-	kinds, encodings := h.Values("Content-Type"), h.Values("Content-Transfer-Encoding")
-	if signed(h) || len(kinds) > 1 || len(encodings) > 1 {
-		return false
-	}
-	if len(kinds) == 1 && !strings.HasPrefix(strings.ToLower(kinds[0]), "text/") {
-		return false
-	}
-	return len(encodings) == 0 || strings.EqualFold(encodings[0], "7bit") || strings.EqualFold(encodings[0], "8bit")
+func anyEncoded(changes map[int]change) bool {
+	s := survey{changes: changes}
+	return s.any(encodeIt)
 }
 
-// setEncoding says how the body is encoded. A field that was there keeps its place; without MIME-Version an encoding
-// means nothing (RFC 2045 §4).
+func (w *rewriter) content(_ *entity, line []byte, _ bool) error {
+	if w.encoder == nil {
+		_, err := w.out.Write(line)
+		return err
+	}
+	if _, err := w.encoder.Write(w.held); err != nil {
+		return err
+	}
+	w.held = w.held[:0]
+	if bytes.HasSuffix(line, crlf) {
+		w.held = append(w.held, crlf...)
+		line = line[:len(line)-len(crlf)]
+	}
+	_, err := w.encoder.Write(line)
+	return err
+}
+
+func (w *rewriter) between(line []byte, _ bool) error {
+	_, err := w.out.Write(line)
+	return err
+}
+
+func (w *rewriter) ended(*entity) error {
+	if w.encoder == nil {
+		return nil
+	}
+	encoder, held := w.encoder, w.held
+	w.encoder, w.held = nil, nil
+	if w.last {
+		if _, err := encoder.Write(held); err != nil {
+			return err
+		}
+		return encoder.Close()
+	}
+	if err := encoder.Close(); err != nil {
+		return err
+	}
+	_, err := w.out.Write(held)
+	return err
+}
+
+// setEncoding says how a content is encoded. A field that was there keeps its place.
 func setEncoding(h *Header, encoding string) {
 	const name = "Content-Transfer-Encoding"
-	if !h.Has("MIME-Version") {
-		h.Add("MIME-Version", "1.0")
-	}
 	for i, f := range h.fields {
 		if f.is(name) {
 			h.fields[i] = makeField(name, encoding)
@@ -157,16 +320,4 @@ func setEncoding(h *Header, encoding string) {
 		}
 	}
 	h.Add(name, encoding)
-}
-
-// inlinePGP finds the line that begins a text that is signed or encrypted in itself (RFC 9580 §6.2, §7), even where it
-// came in two pieces.
-func inlinePGP(body [][]byte) bool {
-	text := bytes.Join(body, nil)
-	for _, begin := range []string{"-----BEGIN PGP SIGNED MESSAGE-----", "-----BEGIN PGP MESSAGE-----"} {
-		if bytes.HasPrefix(text, []byte(begin)) || bytes.Contains(text, []byte("\n"+begin)) {
-			return true
-		}
-	}
-	return false
 }

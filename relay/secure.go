@@ -100,10 +100,10 @@ func (c *conn) offersTLS() bool {
 func (c *conn) upgrade(arg string) bool {
 	switch {
 	case c.tlsState != nil:
-		c.refuse(502, "5.5.1", "Already running in TLS")
+		c.refuse(503, "5.5.1", "TLS is running already")
 		return false
 	case !c.offersTLS():
-		c.refuse(502, "5.5.1", "TLS not supported (this listener has security = \"none\")")
+		c.refuse(502, "5.5.1", "TLS is not offered here (this listener has security = \"none\")")
 		return false
 	case arg != "":
 		c.refuse(501, "5.5.4", "STARTTLS takes no parameters")
@@ -113,7 +113,7 @@ func (c *conn) upgrade(arg string) bool {
 		c.log().Warn().Int("octets", n).Msg("what a client sent after STARTTLS in plain text was dropped")
 		c.in.skip(n)
 	}
-	c.say(220, "2.0.0", "Ready to start TLS")
+	c.say(220, "2.0.0", "ready to start TLS")
 	if c.handshake() != nil {
 		return false
 	}

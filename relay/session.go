@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,9 +113,8 @@ func (s *session) Data(io.Reader) error {
 	}
 	started := time.Now()
 	env, mend := s.envelope(tx, started)
-	body := s.relay.opts.Spool.NewBody(env.ID)
-	if err := s.take(env, body, mend); err != nil {
-		body.Discard()
+	body, err := s.take(env, mend)
+	if err != nil {
 		return s.dataError(err, tx)
 	}
 	env.Client.Repairs = mend.done
@@ -132,35 +132,89 @@ func (s *session) Data(io.Reader) error {
 	return s.await(env.ID)
 }
 
-// take streams the text into the spool's body, our trace header in front.
-func (s *session) take(env *mail.Envelope, body spool.Body, mend *mender) error {
-	head := received(s.relay.opts.Hostname, env.Client.Name, env.Client.Address, env.Client.TLS != "", s.user != nil, env.ID, env.Received)
-	if _, err := body.Write(head); err != nil {
-		return err
+// take makes a body of the text, rewritten if it has to be. After an error nothing of it is left.
+func (s *session) take(env *mail.Envelope, mend *mender) (spool.Body, error) {
+	body := s.relay.opts.Spool.NewBody(env.ID)
+	long := &longLines{out: body, note: mend.note}
+	long.survey.utf8 = mend.utf8
+	rewrite, err := s.receive(env, body, long, mend)
+	if err == nil && rewrite {
+		return s.rewrite(env, body, long)
+	}
+	if err != nil {
+		body.Discard()
+	}
+	env.Size = body.Size()
+	return body, err
+}
+
+// receive streams the text into the spool's body, our trace header in front.
+func (s *session) receive(env *mail.Envelope, body io.Writer, long *longLines, mend *mender) (rewrite bool, err error) {
+	if _, err := body.Write(s.traceField(env)); err != nil {
+		return false, err
 	}
 	_, all := s.senders()
-	lines := &longLines{out: body, note: mend.note}
-	t := &text{body: lines, limit: s.server.policy.MaxMessageSize, strict: !all || mend.rewrite}
+	t := &text{body: long, limit: s.server.policy.MaxMessageSize, strict: !all || mend.rewrite}
 	t.edit = func(header []byte) ([]byte, error) {
 		if err := s.checkHeader(header, mend.mailbox); err != nil {
 			return nil, err
 		}
-		return nil, lines.begin(mend.edit(header))
+		edited := mend.edit(header)
+		long.told = slices.Contains(mend.done, headerEncoded)
+		return nil, long.begin(edited)
 	}
 	if _, err := io.CopyBuffer(struct{ io.Writer }{t}, s.conn.text, make([]byte, 32<<10)); err != nil {
-		return err
+		return false, err
 	}
 	if err := t.finish(); err != nil {
-		return err
+		return false, err
 	}
 	if t.repaired {
 		mend.note("line ends")
 	}
-	if err := lines.finish(); err != nil {
-		return err
+	env.EightBit = t.eight
+	return long.finish()
+}
+
+func (s *session) traceField(env *mail.Envelope) []byte {
+	return received(s.relay.opts.Hostname, env.Client.Name, env.Client.Address, env.Client.TLS != "", s.user != nil, env.ID, env.Received)
+}
+
+// rewrite writes a text once more, without its long lines. The spool keeps a text by its message's id, so the message
+// gets another, before anybody has heard of the first.
+func (s *session) rewrite(env *mail.Envelope, old spool.Body, long *longLines) (spool.Body, error) {
+	defer old.Discard()
+	in, err := old.Reader()
+	if err != nil {
+		return nil, err
 	}
-	env.EightBit, env.Size = t.eight && !lines.ascii, body.Size()
-	return nil
+	defer in.Close()
+	if _, err := io.CopyN(io.Discard, in, int64(len(s.traceField(env)))); err != nil {
+		return nil, err
+	}
+	env.ID = mail.NewID(env.Received)
+	body := s.relay.opts.Spool.NewBody(env.ID)
+	out := &eightWriter{out: body}
+	if _, err = out.Write(s.traceField(env)); err == nil {
+		err = long.rewrite(out, in)
+	}
+	if err != nil {
+		body.Discard()
+		return nil, err
+	}
+	env.EightBit, env.Size = out.eight, body.Size()
+	return body, nil
+}
+
+// eightWriter notes whether an octet above 127 passed.
+type eightWriter struct {
+	out   io.Writer
+	eight bool
+}
+
+func (w *eightWriter) Write(p []byte) (int, error) {
+	w.eight = w.eight || hasEight(p)
+	return w.out.Write(p)
 }
 
 // dataError answers for a text that was not taken. Whatever is not the message's own fault is temporary.

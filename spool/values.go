@@ -12,6 +12,8 @@ type Body interface {
 	io.Writer
 	// Size is the number of octets written so far.
 	Size() int64
+	// Reader reads what has been written so far, from its beginning. Nothing is written while it is open.
+	Reader() (io.ReadCloser, error)
 	// Discard gives the text up. It does nothing after Put.
 	Discard()
 }

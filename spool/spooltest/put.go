@@ -3,6 +3,7 @@ package spooltest
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ var putTests = []test{
 	{name: "Put ended by its context leaves nothing", run: putCancelled},
 	{name: "Put refuses past max_size", maxSize: 1000, run: full},
 	{name: "Body that is discarded leaves nothing", run: discard},
+	{name: "Body is read before it is put", run: readBeforePut},
 	{name: "Put from many goroutines", run: putMany},
 }
 
@@ -185,6 +187,27 @@ func discard(k *kit) {
 		k.must(k.Put(k.ctx, env, b, false) != nil, "put a text that was given up")
 		k.ok(k.Put(k.ctx, env, k.body(env.ID, strings.Repeat("y", size)), false)) // nothing stands in the way
 		k.must(k.text(env.ID) == strings.Repeat("y", size), "another text came back")
+	}
+}
+
+func readBeforePut(k *kit) {
+	for _, size := range []int{0, 10, spool.InlineLimit + 1} {
+		env, text := k.envelope(), strings.Repeat("x", size)
+		b := k.body(env.ID, text)
+		for range 2 {
+			r, err := b.Reader()
+			k.ok(err)
+			got, err := io.ReadAll(r)
+			k.ok(err)
+			k.ok(r.Close())
+			k.must(string(got) == text, "%d octets came back of %d", len(got), size)
+		}
+		_, err := b.Write([]byte("yz"))
+		k.ok(err)
+		k.ok(k.Put(k.ctx, env, b, false))
+		k.must(k.text(env.ID) == text+"yz", "another text was kept")
+		_, err = b.Reader()
+		k.must(err != nil, "a text could be read after it was put")
 	}
 }
 

@@ -2,8 +2,10 @@ package sqlite
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -33,6 +35,21 @@ type body struct {
 func (s *Spool) NewBody(id mail.ID) spool.Body { return &body{s: s, id: id} }
 
 func (b *body) Size() int64 { return b.size }
+
+// Reader implements spool.Body.
+func (b *body) Reader() (io.ReadCloser, error) {
+	switch {
+	case b.err != nil:
+		return nil, b.err
+	case b.file == nil:
+		return io.NopCloser(bytes.NewReader(b.text)), nil
+	}
+	if err := b.buf.Flush(); err != nil {
+		b.give(fmt.Errorf("write the text of %s: %w", b.id, b.s.plain(err)))
+		return nil, b.err
+	}
+	return os.Open(b.path())
+}
 
 func (b *body) path() string { return bodyPath(b.s.opt.Dir, b.id) }
 
