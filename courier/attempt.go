@@ -8,25 +8,25 @@ import (
 
 	"github.com/mailbearer/mailbearer/mail"
 	"github.com/mailbearer/mailbearer/spool"
-	"github.com/rs/zerolog"
 )
 
 // attempt hands one claimed message to the provider and writes down what it said, then reports to the carrier. It has
 // a connection's slot until its outcome is on disk: if we die, no more messages than connections are in doubt.
-func (k *carrier) attempt(ctx context.Context, m spool.Claimed, probe bool) {
-	f := finished{claimed: m, result: mail.Result{Trouble: &mail.Trouble{Kind: mail.Stopped}}}
+func (k *carrier) attempt(ctx context.Context, f finished, slots chan struct{}, probe bool) {
+	m := f.claimed
+	f.result = mail.Result{Trouble: &mail.Trouble{Kind: mail.Stopped}}
 	defer func() { k.done <- f }()
 	if f.moot = k.moot(ctx, m.Envelope); f.moot {
 		return
 	}
 	select {
-	case k.slots <- struct{}{}:
-		defer func() { <-k.slots }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	case <-ctx.Done():
 		return
 	}
-	if k.held.Load() && !probe {
-		return // the account got into trouble while this message waited for its slot
+	if k.held.Load() && !probe || time.Since(f.since) > slotLimit {
+		return // the account got into trouble while this message waited for its slot, or its claim is about to lapse
 	}
 	f.started = time.Now()
 	limited, cancel := context.WithTimeout(ctx, attemptLimit)
@@ -48,13 +48,18 @@ const settleFor = 5 * time.Second
 // settle writes an outcome down. While the disk refuses, it tries again: until it is written the message stays
 // claimed, and so is not sent a second time. Only the end of the process can then make it arrive twice.
 func (k *carrier) settle(ctx context.Context, f finished) {
-	now := time.Now()
+	now := k.opts.Clock()
 	s := settlement(f.claimed, f.result, f.started, now, k.age(ctx, f.claimed, now), k.opts.MaxAge)
 	var stopping <-chan time.Time
 	for {
 		err := k.opts.Spool.Settle(context.WithoutCancel(ctx), s)
 		if err == nil {
 			break
+		}
+		if errors.Is(err, spool.ErrNotFound) || errors.Is(err, spool.ErrUnfit) {
+			k.log.Error().Str("id", s.ID.String()).Err(err).Str("detail", told(s)).
+				Msg("the provider answered and it cannot be written down any more: the message was dropped, or its claim lapsed")
+			return
 		}
 		k.log.Error().Str("id", s.ID.String()).Err(err).
 			Msg("in doubt: the provider answered and the spool cannot write it down; trying again, and the message is not sent again meanwhile")
@@ -76,7 +81,9 @@ func (k *carrier) settle(ctx context.Context, f finished) {
 	}
 }
 
-// age is how long a message has been tried: the time in which its account was held does not count.
+// age is how long a message has been tried: the time in which its account was held does not count, nor does time that
+// the wall clock leapt over. At a restart a leap cannot be told from time that passed; but a message is given up by the
+// outcome of an attempt and by nothing else, so one attempt at least is made first.
 func (k *carrier) age(ctx context.Context, m spool.Claimed, now time.Time) time.Duration {
 	age := now.Sub(m.Since)
 	if age <= k.opts.MaxAge {
@@ -93,39 +100,25 @@ func (k *carrier) age(ctx context.Context, m spool.Claimed, now time.Time) time.
 // to be delivered too.
 const warningWaits = 10 * time.Second
 
-// moot says whether a delay warning has nothing to warn of any more.
+// moot says whether a delay warning has nothing to warn of any more. One that has nothing from the beginning does not
+// wait: after an outage there may be thousands, and new mail is behind them.
 func (k *carrier) moot(ctx context.Context, env *mail.Envelope) bool {
 	if env.Kind != mail.KindDelay {
 		return false
+	}
+	if k.overtaken(ctx, env) {
+		return true
 	}
 	select {
 	case <-time.After(warningWaits):
 	case <-ctx.Done():
 		return false
 	}
-	about, err := k.opts.Spool.Get(ctx, env.About)
-	return errors.Is(err, spool.ErrNotFound) || err == nil && len(about.Envelope.Unsettled()) == 0
+	return k.overtaken(ctx, env)
 }
 
-// report logs an outcome: one line for each row of the trace.
-func (k *carrier) report(f finished, s spool.Settlement) {
-	for _, e := range s.Events {
-		level := zerolog.InfoLevel
-		if e.Event != mail.EventDelivered {
-			level = zerolog.WarnLevel
-		}
-		line := k.log.WithLevel(level).Str("event", e.Event).Str("id", s.ID.String()).
-			Str("sender", f.claimed.Envelope.Sender).Str("recipient", e.Recipient).Int("attempt", e.Attempt).
-			Str("connection", e.Connection).Str("reply", e.Reply).Int64("duration_ms", e.DurationMS)
-		if e.Event != mail.EventDelivered {
-			line = line.Str("class", string(e.Class)).Str("cause", e.Cause).Str("fix", e.Fix)
-		}
-		if e.Event == mail.EventDeferred {
-			line = line.Time("next_attempt", f.claimed.Next)
-		}
-		if e.Detail != "" {
-			line = line.Str("detail", e.Detail)
-		}
-		line.Send()
-	}
+// overtaken says whether the message that a warning is about is settled or gone.
+func (k *carrier) overtaken(ctx context.Context, env *mail.Envelope) bool {
+	about, err := k.opts.Spool.Get(ctx, env.About)
+	return errors.Is(err, spool.ErrNotFound) || err == nil && len(about.Envelope.Unsettled()) == 0
 }

@@ -21,16 +21,17 @@ type carrier struct {
 	hurry   chan struct{} // probe at once
 	touched chan struct{} // the token source has changed
 	done    chan finished // attempts that came back
-	failed  func()        // somebody may have to be told
+	failed  func()        // wakes the teller: somebody may have to be told
 	slots   chan struct{} // one for each connection: attempts under way whose outcome is not on disk yet
 	held    atomic.Bool   // the account is in trouble: attempts that have not begun do not begin
 
 	retired   atomic.Bool // another courier's carrier works for the account
 	cond      condition
 	underway  map[mail.ID]struct{}
-	more      bool              // more may be due than the last claim took
-	nextDue   time.Time         // when waiting mail is due; zero when none waits
-	signed    mail.AccountState // what the token source showed last
+	again     map[mail.ID]struct{} // of these, what was claimed once more
+	more      bool                 // more may be due than the last claim took
+	nextDue   time.Time            // when waiting mail is due; zero when none waits
+	signed    mail.AccountState    // what the token source showed last
 	delivered time.Time
 	lastError string
 
@@ -41,6 +42,7 @@ type carrier struct {
 // finished is an attempt that came back.
 type finished struct {
 	claimed spool.Claimed
+	since   time.Time // when it was claimed
 	started time.Time
 	result  mail.Result
 	moot    bool // not sent: a warning about a message that has been settled meanwhile
@@ -51,7 +53,7 @@ func newCarrier(a Account, o Options, failed func()) *carrier {
 		failed: failed, slots: make(chan struct{}, max(a.Pace.Connections(time.Now()), 1)),
 		Account: a, opts: o, log: o.Log.With().Str("account", a.Name).Logger(),
 		changed: make(chan struct{}, 1), hurry: make(chan struct{}, 1), touched: make(chan struct{}, 1),
-		done: make(chan finished), underway: make(map[mail.ID]struct{}), more: true,
+		done: make(chan finished), underway: make(map[mail.ID]struct{}), again: make(map[mail.ID]struct{}), more: true,
 	}
 }
 
@@ -93,17 +95,18 @@ func (k *carrier) turn(ctx context.Context, now time.Time) time.Duration {
 	}
 	room, next := k.Pace.Room(now)
 	connections := k.Pace.Connections(now)
+	k.widen(connections)
 	switch {
 	case room == 0:
 		k.dismissLate(now, next)
 		return next.Sub(now)
 	case len(k.underway) > connections || !k.more:
-		return k.untilDue(now)
+		return k.untilDue()
 	}
 	// As many again as there are connections wait for one, so that none is idle while the disk is written; and claims
 	// are made for many messages at once, since each is a write.
 	n := min(room, 2*connections-len(k.underway))
-	claimed, err := k.claim(ctx, spool.ClaimRequest{Limit: n, Now: now})
+	claimed, err := k.claim(ctx, spool.ClaimRequest{Limit: n})
 	if err != nil {
 		return claimAgain
 	}
@@ -112,7 +115,7 @@ func (k *carrier) turn(ctx context.Context, now time.Time) time.Duration {
 	if !k.more {
 		k.findDue(ctx)
 	}
-	return k.untilDue(now)
+	return k.untilDue()
 }
 
 // claimAgain is how soon a claim is tried again that the spool could not make.
@@ -128,10 +131,10 @@ func (k *carrier) probe(ctx context.Context, now time.Time) time.Duration {
 		return wait
 	}
 	k.renew()
-	claimed, err := k.claim(ctx, spool.ClaimRequest{Limit: 1, Now: now, Except: k.cond.probed, DueOrNot: true})
+	claimed, err := k.claim(ctx, spool.ClaimRequest{Limit: 1, Except: k.cond.probed, DueOrNot: true})
 	if err == nil && len(claimed) == 1 && claimed[0].Envelope.Kind == mail.KindDelay {
 		k.giveBack(ctx, finished{claimed: claimed[0]}) // a warning is no probe if there is other mail
-		claimed, err = k.claim(ctx, spool.ClaimRequest{Limit: 1, Now: now, Except: claimed[0].Envelope.ID, DueOrNot: true})
+		claimed, err = k.claim(ctx, spool.ClaimRequest{Limit: 1, Except: claimed[0].Envelope.ID, DueOrNot: true})
 	}
 	k.start(ctx, claimed, true)
 	switch {
@@ -165,39 +168,89 @@ func (k *carrier) heed() {
 	k.signed = state
 }
 
-// claim takes messages from the spool.
-func (k *carrier) claim(ctx context.Context, req spool.ClaimRequest) ([]spool.Claimed, error) {
-	req.Account, req.Lease = k.Name, lease
+// claim takes messages from the spool. What it finds spoilt stands in nobody's way: it goes on until there is something
+// to send or nothing left.
+func (k *carrier) claim(ctx context.Context, req spool.ClaimRequest) (all []spool.Claimed, err error) {
+	req.Account, req.Lease, req.Now = k.Name, lease, k.opts.Clock()
 	req.Next = func(attempt int) time.Time { return req.Now.Add(jittered(k.opts.Retry, attempt)) }
-	claimed, err := k.opts.Spool.Claim(ctx, req)
+	for err == nil && req.Limit > 0 {
+		var claimed []spool.Claimed
+		var spoilt []spool.Spoilt
+		claimed, spoilt, err = k.opts.Spool.Claim(ctx, req)
+		k.reportSpoilt(spoilt)
+		all = append(all, claimed...)
+		if len(spoilt) == 0 {
+			break
+		}
+		req.Limit -= len(claimed)
+	}
+	if len(all) > 0 {
+		return all, nil // what is claimed is attempted, whatever comes of the rest
+	}
 	if err != nil && ctx.Err() == nil {
 		k.log.Error().Err(err).Msg("cannot claim mail from the spool; trying again in a second")
 	}
-	return claimed, err
+	return nil, err
 }
 
-// start attempts what has been claimed.
+// widen makes slots for connections that came back: we may have begun while the account was being slowed down. What has
+// a slot, or waits for one, keeps to the ones it was given.
+func (k *carrier) widen(connections int) {
+	if connections > cap(k.slots) {
+		k.slots = make(chan struct{}, connections)
+	}
+}
+
+// start attempts what has been claimed. What is under way already is not sent a second time beside itself: either its
+// claim lapsed while the disk refused to write its outcome down, which then settles the new claim, or it was settled,
+// is due again, and has only not come back to us yet; finish finds out.
 func (k *carrier) start(ctx context.Context, claimed []spool.Claimed, probe bool) {
 	for _, m := range claimed {
+		if _, already := k.underway[m.Envelope.ID]; already {
+			k.again[m.Envelope.ID] = struct{}{}
+			continue
+		}
+		if m.First {
+			k.reportAccepted(m.Envelope)
+		}
 		k.Pace.Start(time.Now())
 		k.underway[m.Envelope.ID] = struct{}{}
-		go k.attempt(ctx, m, probe)
+		go k.attempt(ctx, finished{claimed: m, since: time.Now()}, k.slots, probe)
 	}
+}
+
+// yield gives back what was claimed again before its attempt came back. Nothing is claimed any more if that attempt's
+// outcome has settled it, and Return's error says no more than that.
+func (k *carrier) yield(ctx context.Context, id mail.ID) {
+	if _, claimed := k.again[id]; !claimed {
+		return
+	}
+	delete(k.again, id)
+	if err := k.opts.Spool.Return(context.WithoutCancel(ctx), id); err != nil {
+		k.log.Debug().Str("id", id.String()).Err(err).Msg("the outcome settled a second claim too")
+	}
+	k.more = true
 }
 
 // findDue looks up when mail that waits is due next.
 func (k *carrier) findDue(ctx context.Context) {
-	k.nextDue = time.Time{}
-	if due, ok, err := k.opts.Spool.NextDue(ctx, k.Name); err == nil && ok {
+	due, ok, err := k.opts.Spool.NextDue(ctx, k.Name)
+	switch {
+	case err != nil:
+		k.nextDue = k.opts.Clock().Add(claimAgain) // not known: look again
+	case ok:
 		k.nextDue = due
+	default:
+		k.nextDue = time.Time{}
 	}
 }
 
-func (k *carrier) untilDue(now time.Time) time.Duration {
+// untilDue is by the wall clock, as due times are. The spool wakes us when that was set.
+func (k *carrier) untilDue() time.Duration {
 	if k.nextDue.IsZero() || k.more {
 		return idle
 	}
-	return max(k.nextDue.Sub(now), time.Millisecond)
+	return max(k.nextDue.Sub(k.opts.Clock()), time.Millisecond)
 }
 
 // dismissLate ends the waits of clients whose message cannot be started before they would have left: next is when
@@ -228,6 +281,7 @@ func (k *carrier) finish(ctx context.Context, f finished) {
 	default:
 		k.hold(ctx, f)
 	}
+	k.yield(ctx, f.claimed.Envelope.ID)
 }
 
 // finishReady takes note of the attempts that have come back meanwhile.

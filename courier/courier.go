@@ -12,9 +12,12 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// lease is how long a claim lasts. An attempt is cut before that, so that no message is ever claimed twice at once.
+// lease is how long a claim lasts. An attempt waits for its connection no longer than slotLimit, is cut after
+// attemptLimit, and then awaits a last word for ten minutes (RFC 5321 §4.5.3.2.6): all that is less than a lease, so that
+// no message is ever claimed twice at once.
 const (
-	lease        = time.Hour
+	lease        = 2 * time.Hour
+	slotLimit    = 50 * time.Minute
 	attemptLimit = 50 * time.Minute
 )
 
@@ -69,6 +72,7 @@ type Options struct {
 	Hostname  string                    // of this relay, in reports
 	MayReport func(*mail.Envelope) bool // whether a message's sender is one of ours; reports never go to strangers
 	Alert     func(report.Alert)        // tells the operators; may be nil, must not block
+	Clock     func() time.Time          // the wall clock: time.Now unless a test says otherwise
 }
 
 // Courier carries messages for all accounts.
@@ -84,6 +88,9 @@ type Courier struct {
 func New(o Options) *Courier {
 	if o.Alert == nil {
 		o.Alert = func(report.Alert) {}
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
 	}
 	c := &Courier{opts: o, carriers: make(map[string]*carrier), teller: newTeller(o)}
 	for _, a := range o.Accounts {

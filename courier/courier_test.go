@@ -76,16 +76,36 @@ type bench struct {
 	spool    spool.Spool
 	provider *provider
 	courier  *Courier
-	stop     func()
+	end      func() // of the courier
+	stop     func() // the spool too
 }
 
 func newBench(t *testing.T, p *provider, change ...func(*Options)) *bench {
 	t.Helper()
-	sp, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Owner: true, Poll: time.Minute})
+	return newBenchOn(t, sqlite.Options{Poll: time.Minute}, p, change...)
+}
+
+func newBenchOn(t *testing.T, opt sqlite.Options, p *provider, change ...func(*Options)) *bench {
+	t.Helper()
+	opt.Dir, opt.Owner = t.TempDir(), true
+	sp, err := sqlite.Open(t.Context(), opt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, spool: sp, provider: p}
+	b.run(p, change...)
+	b.stop = func() {
+		b.end()
+		if err := sp.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	return b
+}
+
+// run starts a courier on the bench's spool.
+func (b *bench) run(p *provider, change ...func(*Options)) {
+	t, sp := b.t, b.spool
 	o := Options{
 		Spool: sp, Retry: steps, MaxAge: maxAge, Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.Disabled),
 		Accounts:         []Account{{Name: "default", Mailbox: "noreply@example.com", Deliverer: p, Pace: free(3)}},
@@ -98,19 +118,26 @@ func newBench(t *testing.T, p *provider, change ...func(*Options)) *bench {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { b.courier.Run(ctx) })
-	b.stop = func() {
+	b.end = func() {
 		cancel()
 		wg.Wait()
-		if err := sp.Close(); err != nil {
-			t.Error(err)
-		}
 	}
-	return b
+}
+
+// succeed has another courier take over, as a reload does.
+func (b *bench) succeed(p *provider, change ...func(*Options)) {
+	b.courier.Retire()
+	b.end()
+	b.run(p, change...)
 }
 
 func (b *bench) put(recipients ...string) mail.ID {
 	b.t.Helper()
-	env := envelope(recipients...)
+	return b.putEnvelope(envelope(recipients...))
+}
+
+func (b *bench) putEnvelope(env *mail.Envelope) mail.ID {
+	b.t.Helper()
 	body := b.spool.NewBody(env.ID)
 	fmt.Fprintf(body, "Subject: x\r\n\r\n%s\r\n", env.ID)
 	env.Size = body.Size()

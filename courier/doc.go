@@ -12,7 +12,7 @@
 //  4. a message that meets trouble which others do not meet is judged on its own: no single message holds an account;
 //  5. the account's state, with cause and fix, is written to the spool, from which status reads it.
 //
-// It never decides what a reply means (upstream does), never writes a report itself, and never gives a message up
-// that the provider did not refuse, except when it is older than max_age. When it stops, attempts that have not sent
-// their end of data are given back; the others are waited for.
+// It never decides what a reply means (upstream does), never writes a report itself, and never gives a message up that
+// the provider did not refuse, except when it is older than max_age, or when the spool has found that its text is gone.
+// When it stops, attempts that have not sent their end of data are given back; the others are waited for.
 package courier

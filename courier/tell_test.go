@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -206,6 +207,37 @@ func TestHistoryIsPurged(t *testing.T) {
 		pass(45 * time.Minute)
 		if n := count(); n != 0 {
 			t.Errorf("%d in the history after an hour and a quarter", n)
+		}
+	})
+}
+
+// Warnings that an outage leaves behind, one for each message, do not keep new mail waiting when it is over.
+func TestOldWarningsDoNotHoldNewMailUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var alerts list[report.Alert]
+		var well atomic.Bool
+		p := &provider{answer: func(_ int, env *mail.Envelope) mail.Result {
+			if !well.Load() {
+				return mail.Result{Trouble: down}
+			}
+			return same(ok, env)
+		}}
+		b := newBench(t, p, ours(&alerts))
+		defer b.stop()
+		for range 60 {
+			b.put("x@example.net")
+		}
+		pass(lateAfter + 2*tellEvery)
+		if counts, err := b.spool.Counts(t.Context()); err != nil || counts["default"].Queued() != 120 {
+			t.Fatalf("%+v are queued, %v; want 60 messages and as many warnings", counts, err)
+		}
+		well.Store(true)
+		pass(oldProbe)
+		fresh := b.put("x@example.net")
+		pass(15 * time.Second)
+		if m := b.message(fresh); m.State != mail.StateDelivered {
+			t.Errorf("new mail is %s a quarter of a minute after it came", m.State)
 		}
 	})
 }

@@ -34,9 +34,12 @@ const (
 	KindAlert   Kind = "alert"   // for the operators of this relay
 )
 
+// LocalClient stands for the address of a client that came over no listener: a command of ours, or we ourselves.
+const LocalClient = "local"
+
 // Client says where a message came from.
 type Client struct {
-	Address  string `json:"address,omitempty"`  // host:port, or what stands for it ("local")
+	Address  string `json:"address,omitempty"`  // host:port, or LocalClient
 	Name     string `json:"name,omitempty"`     // its HELO or EHLO argument
 	User     string `json:"user,omitempty"`     // the local user that signed in
 	TLS      string `json:"tls,omitempty"`      // version and cipher suite

@@ -134,7 +134,7 @@ func (f *front) courier(outcome mail.Outcome) {
 				return
 			case <-f.spool.Changed():
 			}
-			claimed, _ := f.spool.Claim(ctx, spool.ClaimRequest{
+			claimed, _, _ := f.spool.Claim(ctx, spool.ClaimRequest{
 				Account: "default", Limit: 10, Now: time.Now(), Lease: time.Hour,
 				Next: func(int) time.Time { return time.Now().Add(time.Minute) },
 			})

@@ -37,7 +37,7 @@ func FormatAlertMail(m AlertMail) (*mail.Envelope, []byte, error) {
 	from.Name = "mailbearer on " + host
 	env := &mail.Envelope{
 		ID: m.ID, Account: m.Account, Sender: m.Mailbox, Received: m.Now,
-		Client: mail.Client{Address: "local"}, SMTPUTF8: !isASCII(m.Mailbox), Kind: mail.KindAlert,
+		Client: mail.Client{Address: mail.LocalClient}, SMTPUTF8: !isASCII(m.Mailbox), Kind: mail.KindAlert,
 	}
 	var to []string
 	for _, s := range m.To {

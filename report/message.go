@@ -82,7 +82,7 @@ func envelope(in Input, text []byte, utf8 bool) *mail.Envelope {
 	return &mail.Envelope{
 		ID: in.ID, Account: in.Envelope.Account, Sender: in.Mailbox,
 		Recipients: []mail.Recipient{{Address: in.Envelope.Sender, State: mail.Pending, Notify: []string{"NEVER"}}},
-		Size:       int64(len(text)), Received: in.Now, Client: mail.Client{Address: "local"},
+		Size:       int64(len(text)), Received: in.Now, Client: mail.Client{Address: mail.LocalClient},
 		EightBit: !isASCII(text), SMTPUTF8: utf8, About: in.Envelope.ID, Kind: in.Kind,
 	}
 }

@@ -7,7 +7,8 @@
 //  2. Put makes envelope and text durable (it returns only after the disk has both), and may mark the message
 //     watched, for a client that waits for the verdict;
 //  3. Changed wakes the courier;
-//  4. Claim gives the courier what is due, the attempt and the next due time already on disk;
+//  4. Claim gives the courier what is due, the attempt and the next due time already on disk, and names what it found
+//     spoilt and made failed;
 //  5. Open reads the text, from its beginning, as often as it is asked;
 //  6. Settle writes what became of each recipient; Return gives a claim back as if it had not been made;
 //  7. Wait tells the waiting client's session how it ended, or takes the mark off;

@@ -24,6 +24,9 @@ var (
 	// ErrTextMissing: the text of a message that still needs it is not on the disk.
 	ErrTextMissing = errors.New("its text is missing from the data directory")
 
+	// ErrUnfit: a settlement that does not fit the message as it stands; it never will.
+	ErrUnfit = errors.New("what became of the attempt does not fit the message as it stands")
+
 	// ErrCorrupt: the database is damaged, or is not one. Nothing is deleted because of it.
 	ErrCorrupt = errors.New("the spool's database is damaged")
 

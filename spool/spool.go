@@ -49,15 +49,19 @@ type Spool interface {
 	Unwatch(ctx context.Context, id mail.ID) error
 
 	// Claim takes due messages of one account, oldest due time first, for an attempt. Before it returns, each
-	// message's attempt count and next due time are durable.
-	Claim(ctx context.Context, req ClaimRequest) ([]Claimed, error)
+	// message's attempt count and next due time are durable. What was due and cannot be sent, because its text is
+	// gone or its record cannot be read, becomes failed instead and is named in spoilt: nobody else would learn of
+	// it at once. Claimed and spoilt together are at most req.Limit.
+	Claim(ctx context.Context, req ClaimRequest) (claimed []Claimed, spoilt []Spoilt, err error)
 
 	// Open reads the text of a message from its beginning. The caller closes it. ErrTextMissing when it is gone
-	// though it is needed: such a message becomes failed by its next Settle or Claim, with the cause in its trace.
+	// though it is needed: such a message becomes failed by its next Claim, with the cause in its trace.
 	Open(ctx context.Context, id mail.ID) (io.ReadCloser, error)
 
 	// Settle makes the outcomes of an attempt durable, per recipient, and releases the claim. When no recipient
-	// is left to try the text is removed if all were delivered, and kept with the failed message otherwise.
+	// is left to try the text is removed if all were delivered, and kept with the failed message otherwise. A
+	// message that is left to try although its text is gone is due at once, so that the next Claim finds it.
+	// ErrNotFound and ErrUnfit say that it can never be written; after any other error it may be tried again.
 	Settle(ctx context.Context, s Settlement) error
 
 	// Return gives claims back as if they had not been made: the attempt does not count, the message is due when
@@ -75,13 +79,14 @@ type Spool interface {
 	// does nothing; what is settled cannot be held. A client that waits for the message waits no longer.
 	Hold(ctx context.Context, id mail.ID) error
 
-	// Release makes a held message due at once. Its age for max_age starts anew.
+	// Release makes a held message due at once. Its age for max_age starts anew. ErrTextMissing as with Retry.
 	Release(ctx context.Context, id mail.ID) error
 
 	// Retry makes a waiting or failed message due at once. Its failed recipients are pending again, its delivered
 	// ones stay delivered; if some fail again, that is reported again. Attempts go on counting, so that its trace
 	// stays unambiguous, but its age for max_age starts anew: Claimed.Since is now. ErrBusy while it is being sent,
 	// or while the client that waits for it is told that it was refused; a held message must be released instead.
+	// ErrTextMissing says that it cannot be sent because its text is gone.
 	Retry(ctx context.Context, id mail.ID) error
 
 	// Drop removes a message, its text and its trace, whatever its state; nobody is told. ErrBusy as with Retry.
@@ -107,7 +112,7 @@ type Spool interface {
 
 	// Purge removes delivered messages settled before `delivered` and failed ones settled before `failed`, with
 	// texts and traces, at most limit of them, and says how many: call it again until it says 0. Failed messages
-	// nobody has been told about stay (see Reported).
+	// nobody has been told about stay (see Reported). Nothing goes sooner because the wall clock was set forward.
 	Purge(ctx context.Context, delivered, failed time.Time, limit int) (int, error)
 
 	// Backup writes a consistent copy of the spool, relay running or not, into a directory that is empty or not
@@ -131,7 +136,8 @@ type Spool interface {
 	Accounts(ctx context.Context) (map[string]mail.Account, error)
 
 	// HeldSince says for how long an account was held between since and now: what does not count towards max_age. A
-	// hold that a crash left open lasts until the account is written as ready.
+	// hold that a crash left open lasts until the account is written as ready. Time by which the wall clock was set
+	// forward, or slept, while an owner ran is no time in which mail was tried, so it counts as held, for every account.
 	HeldSince(ctx context.Context, account string, since time.Time) (time.Duration, error)
 
 	// Saw adds to the inventory of clients: visits that look the same become one.

@@ -39,6 +39,15 @@ type Claimed struct {
 	Attempt  int       // 1 for the first
 	Next     time.Time // when it is due again if this attempt defers it
 	Since    time.Time // what its age for max_age counts from: received, or the operator's last Retry or Release
+	First    bool      // nobody has claimed it before, not even a claim that was returned
+}
+
+// Spoilt is one message that was due and cannot be sent. It has become failed.
+type Spoilt struct {
+	Envelope *mail.Envelope // as full as it can be read
+	Attempts int            // made before
+	Cause    error          // ErrTextMissing, or why the record cannot be read
+	Fix      string         // what can be done about it
 }
 
 // Settlement is what one attempt did.

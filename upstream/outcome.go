@@ -152,7 +152,11 @@ func (f finding) trouble(reply mail.Reply) *mail.Trouble {
 	if !f.ofAccount() {
 		return nil
 	}
-	return &mail.Trouble{Kind: mail.TroubleKind(f.verdict), Reply: reply, Class: f.class, Cause: f.cause, Fix: f.fix}
+	t := &mail.Trouble{Kind: mail.TroubleKind(f.verdict), Reply: reply, Class: f.class, Cause: f.cause, Fix: f.fix}
+	if t.Kind == mail.Unreachable {
+		t.Class = mail.ClassTransient
+	}
+	return t
 }
 
 // outcome returns what became of a recipient that the reply is about. Where the verdict is the account's and others
@@ -191,7 +195,7 @@ func networkTrouble(ctx context.Context, err error) *mail.Trouble {
 	}
 	t := &mail.Trouble{Kind: mail.Unreachable, Class: mail.ClassTransient, Cause: "the provider's mail server does not answer", Fix: "Nothing to do now: it is tried again."}
 	if e, ok := diagnose.Lookup(diagnose.SourceNetwork, err.Error()); ok {
-		t.Class, t.Cause, t.Fix = mail.Class(e.Class), e.Title, e.Fix
+		t.Cause, t.Fix = e.Title, e.Fix // whatever the catalogue blames, an outage looks the same and ends by itself
 	}
 	t.Cause = fmt.Sprintf("%s (%s)", t.Cause, cutText(printable(err.Error())))
 	return t

@@ -175,3 +175,21 @@ func TestTokenTrouble(t *testing.T) {
 		t.Errorf("stopped: %+v", *got)
 	}
 }
+
+// A provider that cannot be reached is an outage, which ends by itself, whatever the catalogue blames.
+func TestOutagesAreTransient(t *testing.T) {
+	t.Parallel()
+	for _, words := range []string{
+		"dial tcp 192.0.2.1:587: connect: connection refused", "dial tcp 192.0.2.1:587: i/o timeout", "lookup mail.example: no such host",
+		"proxyconnect tcp: EOF", "read tcp 192.0.2.1:1->192.0.2.2:587: i/o timeout", "something nobody has seen",
+	} {
+		if got := networkTrouble(t.Context(), errors.New(words)); got.Kind != mail.Unreachable || got.Class != mail.ClassTransient {
+			t.Errorf("%s: %s, class %s", words, got.Kind, got.Class)
+		}
+	}
+	for _, reply := range []mail.Reply{{Code: 421, Text: "4.3.2 closing"}, {Code: 454, Enhanced: "4.7.0", Text: "temporary"}} {
+		if got := explain(phaseGreeting, reply).trouble(reply); got.Kind != mail.Unreachable || got.Class != mail.ClassTransient {
+			t.Errorf("%s: %s, class %s", reply, got.Kind, got.Class)
+		}
+	}
+}

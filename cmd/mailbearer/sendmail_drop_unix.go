@@ -141,19 +141,11 @@ func (s *station) takeDrops(ctx context.Context) {
 	})
 }
 
+// putDrop puts a dropped message into the spool. The courier logs that it was accepted, as it does for all mail that came
+// over no listener.
 func (s *station) putDrop(ctx context.Context, d droppedFile) error {
-	env, err := putDrop(ctx, s.crew.Load().cfg, s.spool, d)
-	if err != nil || env == nil {
-		return err
-	}
-	to := make([]string, len(env.Recipients))
-	for i, r := range env.Recipients {
-		to[i] = r.Address
-	}
-	s.log.Info().Str("event", mail.EventAccepted).Str("id", env.ID.String()).Str("account", env.Account).
-		Str("client", env.Client.Address).Str("user", env.Client.User).Str("sender", env.Sender).Str("recipient", strings.Join(to, ", ")).
-		Int64("size", env.Size).Send()
-	return nil
+	_, err := putDrop(ctx, s.crew.Load().cfg, s.spool, d)
+	return err
 }
 
 // takeDrops looks into the folder every second and hands complete files to put. A file for which put fails for good is

@@ -20,6 +20,7 @@ var claimTests = []test{
 	{name: "Claim takes what is not due if asked", run: dueOrNot},
 	{name: "Claim gives no message to two", run: claimRace},
 	{name: "Return undoes a claim", run: returned},
+	{name: "Claim knows the first claim of all", run: firstClaim},
 	{name: "Return names what is not claimed", run: returnUnclaimed},
 	{name: "NextDue", run: nextDue},
 	{name: "Changed wakes", run: changed},
@@ -46,6 +47,7 @@ func claimIsDurable(k *kit) {
 		claimed := k.claim()
 		k.must(len(claimed) == 1, "attempt %d: claimed %d", attempt, len(claimed))
 		next := k.now.Add(time.Duration(attempt) * time.Minute)
+		k.must(claimed[0].First == (attempt == 1), "attempt %d: first is %v", attempt, claimed[0].First)
 		k.must(claimed[0].Attempt == attempt, "attempt is %d, want %d", claimed[0].Attempt, attempt)
 		k.must(claimed[0].Next.Equal(next), "next is %v, want %v", claimed[0].Next, next)
 		m := k.get(id)
@@ -140,7 +142,7 @@ func claimRace(k *kit) {
 			req := k.request()
 			req.Limit = 7
 			for {
-				claimed, err := k.Claim(k.ctx, req)
+				claimed, _, err := k.Claim(k.ctx, req)
 				if err != nil || len(claimed) == 0 {
 					return
 				}
@@ -172,6 +174,23 @@ func returned(k *kit) {
 	k.must(m.NextAttempt.Equal(due), "due at %v, want %v", m.NextAttempt, due)
 	k.must(len(k.events(id)) == trace, "a returned claim is in the trace")
 	k.claimOnly(id)
+}
+
+func firstClaim(k *kit) {
+	id := k.put()
+	first := func(want bool) {
+		k.Helper()
+		claimed := k.claim()
+		k.must(len(claimed) == 1 && claimed[0].Attempt == 1 && claimed[0].First == want, "got %+v, want first: %v", claimed, want)
+		k.ok(k.Return(k.ctx, id))
+	}
+	first(true)
+	first(false)
+	k.ok(k.Hold(k.ctx, id))
+	k.ok(k.Release(k.ctx, id))
+	first(false)
+	k.ok(k.Retry(k.ctx, id))
+	first(false)
 }
 
 func returnUnclaimed(k *kit) {

@@ -22,6 +22,8 @@ type modelMessage struct {
 	about      mail.ID // it is a report about this message
 	claimed    bool
 	held       bool
+	lost       bool // its text is gone
+	claims     int  // in all, returned ones too
 	reported   bool
 	warned     bool
 	attempts   int
@@ -78,7 +80,7 @@ func (m *modelMessage) since(now time.Time, dueOrNot bool) (time.Time, bool) {
 	return m.due, dueOrNot || !m.due.After(now)
 }
 
-func (m *model) claim(req spool.ClaimRequest) (claimed []mail.ID) {
+func (m *model) claim(req spool.ClaimRequest) (claimed, spoilt []mail.ID) {
 	type candidate struct {
 		*modelMessage
 		since time.Time
@@ -96,17 +98,37 @@ func (m *model) claim(req spool.ClaimRequest) (claimed []mail.ID) {
 		return int(a.id - b.id)
 	})
 	for _, x := range found {
-		if len(claimed) == req.Limit || x.id == req.Except && len(found) > 1 {
+		if len(claimed)+len(spoilt) == req.Limit || x.id == req.Except && len(found) > 1 {
 			continue
 		}
 		if x.claimed {
 			x.events = append(x.events, "interrupted")
 		}
+		if x.lost {
+			x.spoil()
+			spoilt = append(spoilt, x.id)
+			continue
+		}
+		x.claims++
 		x.claimed, x.attempts = true, x.attempts+1
 		x.dueBefore, x.due, x.leaseUntil = x.since, req.Next(x.attempts), req.Now.Add(req.Lease)
 		claimed = append(claimed, x.id)
 	}
-	return claimed
+	return claimed, spoilt
+}
+
+// spoil makes a message failed that cannot be sent.
+func (m *modelMessage) spoil() {
+	for i, s := range m.recipients {
+		if !s.Settled() {
+			m.recipients[i] = mail.Failed
+		}
+	}
+	m.claimed, m.watched = false, false
+	if m.waiter != nil {
+		m.waiter.ended = true
+	}
+	m.events = append(m.events, mail.EventFailed)
 }
 
 // settle says whether the settlement is allowed, and does it.
@@ -124,7 +146,10 @@ func (m *model) settle(st spool.Settlement) bool {
 		x.recipients[i] = o.State
 	}
 	x.claimed = false
-	if x.open() && !st.Due.IsZero() {
+	switch {
+	case x.open() && x.lost:
+		x.due = st.Now
+	case x.open() && !st.Due.IsZero():
 		x.due = st.Due
 	}
 	for _, e := range st.Events {

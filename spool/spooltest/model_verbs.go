@@ -38,7 +38,7 @@ func (m *model) hold(id mail.ID) bool {
 
 func (m *model) release(id mail.ID) bool {
 	x := m.messages[id]
-	if x == nil || !x.held {
+	if x == nil || !x.held || x.lost {
 		return false
 	}
 	x.touch()
@@ -50,7 +50,7 @@ func (m *model) release(id mail.ID) bool {
 
 func (m *model) retry(id mail.ID) bool {
 	x := m.messages[id]
-	if x == nil || !x.idle() || x.held || x.count(mail.Delivered) == len(x.recipients) {
+	if x == nil || !x.idle() || x.held || x.lost || x.count(mail.Delivered) == len(x.recipients) {
 		return false
 	}
 	x.touch()

@@ -20,7 +20,7 @@ import (
 var modelStart = time.Date(2021, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // runModel plays on one spool; each game has an account of its own, so games do not see each other.
-func runModel(t *testing.T, s spool.Spool) {
+func runModel(t *testing.T, s Opened) {
 	game := 0
 	rapid.Check(t, func(t *rapid.T) {
 		game++
@@ -30,7 +30,7 @@ func runModel(t *testing.T, s spool.Spool) {
 			"put": g.put, "claim": g.claim, "settle": g.settle, "settle again": g.settle, "return": g.giveBack,
 			"wait": g.wait, "dismiss": g.dismiss, "forget": g.forget, "unwatch": g.unwatch, "pass time": g.passTime,
 			"hold": g.hold, "release": g.release, "retry": g.retry, "drop": g.drop, "report": g.report,
-			"mark": g.mark, "purge": g.purge,
+			"mark": g.mark, "purge": g.purge, "lose": g.lose,
 			"": func(t *rapid.T) { g.compare(t, false) },
 		})
 		g.compare(t, true)
@@ -42,7 +42,7 @@ func runModel(t *testing.T, s spool.Spool) {
 // player makes the same moves in the model and in the spool.
 type player struct {
 	*rapid.T
-	s   spool.Spool
+	s   Opened
 	m   *model
 	now time.Time
 }
@@ -89,11 +89,20 @@ func (g *player) claim(t *rapid.T) {
 	if rapid.Bool().Draw(t, "except") {
 		req.Except = g.pick(t)
 	}
-	want := g.m.claim(req)
-	claimed, err := g.s.Claim(g.ctx(), req)
+	want, wantLost := g.m.claim(req)
+	claimed, spoilt, err := g.s.Claim(g.ctx(), req)
 	g.same(t, "claim", err, true)
 	if got := ids(claimed); !slices.Equal(got, want) {
 		t.Fatalf("claimed %v, want %v", got, want)
+	}
+	if got := spoiltIDs(spoilt); !slices.Equal(got, wantLost) {
+		t.Fatalf("spoilt %v, want %v", got, wantLost)
+	}
+	for _, c := range claimed {
+		x := g.m.messages[c.Envelope.ID]
+		if c.First != (x.claims == 1) {
+			t.Fatalf("%s is claimed for the %d. time, first is %v", x.id, x.claims, c.First)
+		}
 	}
 }
 

@@ -58,6 +58,15 @@ func (g *player) mark(t *rapid.T) {
 	g.same(t, "reported", g.s.Reported(g.ctx(), id), g.m.setReported(id, true))
 }
 
+// lose takes a text away.
+func (g *player) lose(t *rapid.T) {
+	id := g.pick(t)
+	g.s.Lose(id)
+	if x := g.m.messages[id]; x != nil {
+		x.lost = true
+	}
+}
+
 // purge removes all that it may, of a game that failed before too; compare finds what it should have left.
 func (g *player) purge(t *rapid.T) {
 	all := time.Now().Add(time.Hour)

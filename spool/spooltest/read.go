@@ -176,7 +176,7 @@ func closed(k *kit) {
 	k.ok(k.Close())
 	k.must(!<-known, "an outcome from a closed spool")
 	k.must(k.Put(k.ctx, env, b, false) != nil, "put into a closed spool")
-	_, err := k.Claim(k.ctx, k.request())
+	_, _, err := k.Claim(k.ctx, k.request())
 	k.must(err != nil, "claimed from a closed spool")
 	_, err = k.Get(k.ctx, id)
 	k.must(err != nil, "read from a closed spool")

@@ -11,11 +11,17 @@ import (
 )
 
 // Open makes a fresh, empty spool that is closed when the test ends. maxSize is its limit in octets, 0 for none.
-type Open func(t *testing.T, maxSize int64) spool.Spool
+type Open func(t *testing.T, maxSize int64) Opened
+
+// Opened is a spool and what its disk can do to it.
+type Opened struct {
+	spool.Spool
+	Lose func(mail.ID) // takes a text away
+}
 
 // Run holds an engine to the contract.
 func Run(t *testing.T, open Open) {
-	for _, group := range [][]test{putTests, claimTests, settleTests, watchTests, readTests, operateTests, tellTests, keepTests} {
+	for _, group := range [][]test{putTests, claimTests, lostTests, settleTests, watchTests, readTests, operateTests, tellTests, keepTests} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
@@ -38,13 +44,13 @@ type test struct {
 // kit is a spool with shorthands that fail the test on an error.
 type kit struct {
 	*testing.T
-	spool.Spool
+	Opened
 	ctx context.Context
 	now time.Time // when everything here happens, unless a test says otherwise
 }
 
-func newKit(t *testing.T, s spool.Spool) *kit {
-	return &kit{T: t, Spool: s, ctx: t.Context(), now: time.Now().Truncate(time.Millisecond)}
+func newKit(t *testing.T, s Opened) *kit {
+	return &kit{T: t, Opened: s, ctx: t.Context(), now: time.Now().Truncate(time.Millisecond)}
 }
 
 func (k *kit) ok(err error) {
@@ -105,8 +111,9 @@ func (k *kit) request() spool.ClaimRequest {
 
 func (k *kit) claimBy(req spool.ClaimRequest) []spool.Claimed {
 	k.Helper()
-	claimed, err := k.Claim(k.ctx, req)
+	claimed, spoilt, err := k.Claim(k.ctx, req)
 	k.ok(err)
+	k.must(len(spoilt) == 0, "spoilt: %+v", spoilt)
 	return claimed
 }
 

@@ -50,27 +50,40 @@ func (t *tx) keepHold(a mail.Account, now time.Time) error {
 	return nil
 }
 
-// HeldSince implements spool.Spool. The times are joined, not added up: they overlap if the clock was set back.
-func (s *Spool) HeldSince(ctx context.Context, account string, since time.Time) (time.Duration, error) {
-	now, seen, held := millis(s.opt.Clock()), millis(since), int64(0)
-	err := s.each(ctx, sqlHolds, []any{account, seen}, func(rows *sql.Rows) error {
+// HeldSince implements spool.Spool. It is asked in the writer's turn, whose transactions first notice that the clock was
+// set: a message must not be given up in the moment before.
+func (s *Spool) HeldSince(ctx context.Context, account string, since time.Time) (held time.Duration, err error) {
+	err = s.write(ctx, 0, func(t *tx) error {
+		held, err = t.heldSince(account, millis(since), millis(s.opt.Clock()))
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read for how long account %s was held: %w", account, err)
+	}
+	return held, nil
+}
+
+// heldSince joins the times and does not add them up: they overlap if the clock was set back.
+func (t *tx) heldSince(account string, seen, now int64) (held time.Duration, err error) {
+	rows, err := t.query(sqlHolds, account, seen)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
 		var from, until int64
 		if err := rows.Scan(&from, &until); err != nil {
-			return err
+			return 0, err
 		}
 		if until == 0 {
 			until = now
 		}
 		if from = max(from, seen); min(until, now) > from {
-			held += min(until, now) - from
+			held += time.Duration(min(until, now)-from) * time.Millisecond
 			seen = min(until, now)
 		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("read for how long account %s was held: %w", account, err)
 	}
-	return time.Duration(held) * time.Millisecond, nil
+	return held, rows.Err()
 }
 
 // Accounts implements spool.Spool.

@@ -59,7 +59,7 @@ func comeAndGo(ctx context.Context, t *testing.T, s *Spool) {
 			return
 		}
 		now := time.Now()
-		claimed, err := s.Claim(context.Background(), spool.ClaimRequest{Account: "a", Limit: 10, Now: now, Lease: time.Hour,
+		claimed, _, err := s.Claim(context.Background(), spool.ClaimRequest{Account: "a", Limit: 10, Now: now, Lease: time.Hour,
 			Next: func(int) time.Time { return now }})
 		for _, c := range claimed {
 			err = errors.Join(err, s.Settle(context.Background(), spool.Settlement{ID: c.Envelope.ID, Now: now,

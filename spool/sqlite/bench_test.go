@@ -70,7 +70,7 @@ func BenchmarkCycle(b *testing.B) {
 		if len(claimed) == 0 {
 			now := time.Now()
 			var err error
-			claimed, err = s.Claim(context.Background(), spool.ClaimRequest{Account: "a", Limit: 32, Now: now,
+			claimed, _, err = s.Claim(context.Background(), spool.ClaimRequest{Account: "a", Limit: 32, Now: now,
 				Lease: time.Minute, Next: func(int) time.Time { return now.Add(time.Minute) }})
 			if err != nil || len(claimed) == 0 {
 				b.Error("nothing claimed", err)

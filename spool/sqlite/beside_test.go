@@ -3,6 +3,8 @@ package sqlite
 import (
 	"errors"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,59 +93,64 @@ func TestOperatorAfterACrash(t *testing.T) {
 	s.lock = nil
 }
 
-// A message whose text is gone becomes failed, says why, and stands in nobody's way.
-func TestMissingText(t *testing.T) {
+// A text that is put back where the message says makes it whole again, and a message whose record cannot be read says
+// so, from any process.
+func TestTextIsPutBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := owner(t, dir)
-	lose := func(id mail.ID, long bool) {
-		t.Helper()
-		if long {
-			check(t, os.Remove(bodyPath(dir, id)))
-			return
+	other := openTest(t, Options{Dir: dir})
+	for _, size := range []int{10, spool.InlineLimit + 1} {
+		id := put(t, s, size, false)
+		lose(s, id)
+		claimAll(t, s, time.Now())
+		if err := other.Retry(t.Context(), id); !errors.Is(err, spool.ErrTextMissing) || !strings.Contains(err.Error(), bodyPath(dir, id)) {
+			t.Errorf("retried without a text: %v", err)
 		}
-		raw(t, dir, `DELETE FROM body WHERE message = $1`, int64(id))
+		check(t, os.WriteFile(bodyPath(dir, id), []byte(strings.Repeat("x", size)), fileMode))
+		check(t, other.Retry(t.Context(), id))
+		if got := claimAll(t, s, time.Now()); len(got) != 1 || got[0].Envelope.ID != id || got[0].First != (got[0].Attempt == 1) {
+			t.Fatalf("claimed %+v", got)
+		}
+		wantText(t, s, id, size)
+		settleAs(t, s, id, mail.Delivered)
+		wantFiles(t, s, 0)
 	}
-	for _, long := range []bool{true, false} {
-		size := 10
-		if long {
-			size = spool.InlineLimit + 1
-		}
-		lost, good := put(t, s, size, true), put(t, s, size, false)
-		lose(lost, long)
-		if _, err := s.Open(t.Context(), lost); !errors.Is(err, spool.ErrTextMissing) {
-			t.Errorf("Open: %v", err)
-		}
-		if got := claimAll(t, s, time.Now()); len(got) != 1 || got[0].Envelope.ID != good {
-			t.Errorf("claimed %+v", got)
-		}
-		wantLost(t, s, lost)
-		if _, known := s.Wait(t.Context(), lost); known {
-			t.Error("its client was given an outcome")
-		}
-		lose(good, long) // between Claim and Open
-		settleAs(t, s, good, mail.Deferred)
-		wantLost(t, s, good)
-	}
-	list, err := s.Unreported(t.Context(), 10)
+	broken := put(t, s, 10, false)
+	raw(t, dir, `UPDATE message SET envelope = '{' WHERE id = $1`, int64(broken))
+	claimed, spoilt, err := s.Claim(t.Context(), claimOne())
 	check(t, err)
-	if len(list) != 4 {
-		t.Errorf("%d are to be reported, want 4", len(list))
+	if len(claimed) != 0 || len(spoilt) != 1 || spoilt[0].Envelope.ID != broken || spoilt[0].Cause == nil {
+		t.Errorf("claimed %+v, spoilt %+v", claimed, spoilt)
 	}
+	if err := other.Retry(t.Context(), broken); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("got %v", err)
+	}
+	check(t, other.Drop(t.Context(), broken))
 }
 
-func wantLost(t *testing.T, s *Spool, id mail.ID) {
-	t.Helper()
-	m := get(t, s, id)
-	want := spool.ErrTextMissing.Error()
-	if m.State != mail.StateFailed || m.LastReply != want || m.Envelope.Recipients[0].State != mail.Failed {
-		t.Errorf("got %+v", m)
+// When the directory of the long texts is away as a whole, no message is given up for it.
+func TestTextsAreNotMounted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := owner(t, dir)
+	id := put(t, s, spool.InlineLimit+1, false)
+	away := filepath.Join(dir, "away")
+	check(t, os.Rename(filepath.Join(dir, bodiesName), away))
+	check(t, os.Mkdir(filepath.Join(dir, bodiesName), dirMode))
+	if got := claimAll(t, s, time.Now()); len(got) != 1 {
+		t.Fatalf("claimed %+v", got)
 	}
-	events, err := s.Trace(t.Context(), id)
-	check(t, err)
-	if last := events[len(events)-1]; last.Event != mail.EventFailed || last.Cause != want {
-		t.Errorf("the trace ends with %+v", last)
+	if _, err := s.Open(t.Context(), id); err == nil {
+		t.Error("a text that is not there was opened")
 	}
+	settleAs(t, s, id, mail.Deferred)
+	check(t, os.Remove(filepath.Join(dir, bodiesName)))
+	check(t, os.Rename(away, filepath.Join(dir, bodiesName)))
+	if got := claimAll(t, s, time.Now().Add(2*time.Hour)); len(got) != 1 {
+		t.Fatalf("claimed %+v", got)
+	}
+	wantText(t, s, id, spool.InlineLimit+1)
 }
 
 // A hold that a crash left open goes on until the account is ready.

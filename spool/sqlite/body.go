@@ -116,6 +116,9 @@ func (b *body) harden() error {
 	if err == nil {
 		err = syncDir(filepath.Dir(b.path()))
 	}
+	if err == nil {
+		_, err = os.Stat(b.path()) // a text that took hours to arrive may look like an orphan to a relay that starts
+	}
 	return err
 }
 

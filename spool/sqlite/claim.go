@@ -22,40 +22,38 @@ type candidate struct {
 }
 
 // Claim implements spool.Spool. A claim whose lease has run out is due again from then on; its attempt counts.
-func (s *Spool) Claim(ctx context.Context, req spool.ClaimRequest) ([]spool.Claimed, error) {
+func (s *Spool) Claim(ctx context.Context, req spool.ClaimRequest) ([]spool.Claimed, []spool.Spoilt, error) {
 	if req.Limit <= 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if req.Next == nil {
-		return nil, errors.New("claim: the request has no retry schedule")
+		return nil, nil, errors.New("claim: the request has no retry schedule")
 	}
-	var claimed []spool.Claimed
+	var found taken
 	err := s.write(ctx, req.Limit*rowOctets, func(t *tx) (err error) {
-		claimed, err = s.claim(t, req)
+		found, err = s.claim(t, req)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("claim for %s: %w", req.Account, err)
+		return nil, nil, fmt.Errorf("claim for %s: %w", req.Account, err)
 	}
-	return claimed, nil
+	return found.claimed, found.spoilt, nil
 }
 
-func (s *Spool) claim(t *tx, req spool.ClaimRequest) ([]spool.Claimed, error) {
+// taken is what a claim came to.
+type taken struct {
+	claimed []spool.Claimed
+	spoilt  []spool.Spoilt
+}
+
+func (s *Spool) claim(t *tx, req spool.ClaimRequest) (all taken, err error) {
 	found, err := t.candidates(req)
-	if err != nil {
-		return nil, err
-	}
-	claimed := make([]spool.Claimed, 0, len(found))
 	for i := range found {
-		c, err := s.claimOne(t, &found[i], req)
-		if err != nil {
-			return nil, err
-		}
-		if c != nil {
-			claimed = append(claimed, *c)
+		if err == nil {
+			err = s.claimOne(t, &found[i], req, &all)
 		}
 	}
-	return claimed, nil
+	return all, err
 }
 
 // candidates reads what may be claimed, one more than asked for if one is to be passed over.
@@ -93,27 +91,26 @@ func passOver(found []candidate, req spool.ClaimRequest) []candidate {
 
 // claimOne writes attempt and next due time. A message that cannot be sent is set aside as failed, where an operator
 // sees it; it must not stand in the way of the mail behind it.
-func (s *Spool) claimOne(t *tx, c *candidate, req spool.ClaimRequest) (*spool.Claimed, error) {
-	env, bad := decodeEnvelope(&c.row)
-	if bad != nil {
-		return nil, s.setAside(t, &c.row, req.Now, bad)
-	}
-	missing, err := s.textMissing(t, &c.row)
-	if err == nil && missing {
-		return nil, s.setAside(t, &c.row, req.Now, spool.ErrTextMissing)
-	}
+func (s *Spool) claimOne(t *tx, c *candidate, req spool.ClaimRequest, all *taken) error {
+	env, why, err := s.unsendable(t, &c.row)
 	if err == nil && c.state == stateClaimed {
 		err = t.addEvent(env.ID, mail.Event{Time: req.Now, Event: eventInterrupted, Attempt: c.attempts, Detail: neverEnded})
 	}
 	if err != nil {
-		return nil, err
+		return err
+	}
+	if why != nil {
+		x := spool.Spoilt{Envelope: &env, Attempts: c.attempts, Cause: why, Fix: s.mend(env.ID, why)}
+		all.spoilt = append(all.spoilt, x)
+		return s.setAside(t, &c.row, req.Now, x)
 	}
 	attempt := c.attempts + 1
 	next := req.Next(attempt)
-	if _, err := t.exec(sqlClaim, c.id, millis(next), c.ripe, millis(req.Now.Add(req.Lease))); err != nil {
-		return nil, err
-	}
-	return &spool.Claimed{Envelope: &env, Attempt: attempt, Next: moment(millis(next)), Since: c.ageFrom()}, nil
+	all.claimed = append(all.claimed, spool.Claimed{
+		Envelope: &env, Attempt: attempt, Next: moment(millis(next)), Since: c.ageFrom(), First: attempt == 1 && c.lease == 0,
+	})
+	_, err = t.exec(sqlClaim, c.id, millis(next), c.ripe, millis(req.Now.Add(req.Lease)))
+	return err
 }
 
 // addEvent appends to a message's trace.

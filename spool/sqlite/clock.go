@@ -29,26 +29,35 @@ func (k timekeeper) jump(wall time.Time) time.Duration {
 
 // followClock moves what was written by a clock that has been set since. A clock set back moves due times back with
 // it, or mail would wait until the old time comes again. A clock set forward makes mail due, which does no harm, but
-// must not make the claims of attempts under way lapse: the leases move along.
+// must not make the claims of attempts under way lapse: the leases move along. Nor must it make mail old: the time
+// that was leapt over counts as held. A machine that slept is the same case, since the monotonic clock slept too.
 func (t *tx) followClock() error {
 	if t.w.time.mono.IsZero() {
 		return nil
 	}
 	wall := t.w.now()
-	jump := t.w.time.jump(wall)
+	jump, kept := t.w.time.jump(wall), keepTime(wall) // at one moment: a slow commit is no jump
 	var err error
 	switch {
 	case jump < 0:
 		err = t.clockBack(wall, -jump)
 	case jump > 0:
-		_, err = t.exec(sqlClockAhead, jump.Milliseconds())
+		err = t.clockAhead(wall, jump)
 	}
 	t.after(func() {
-		t.w.time = keepTime(wall)
+		t.w.time = kept
 		if jump != 0 {
 			t.w.foreign()
 		}
 	})
+	return err
+}
+
+func (t *tx) clockAhead(now time.Time, by time.Duration) error {
+	_, err := t.exec(sqlClockAhead, by.Milliseconds())
+	if err == nil {
+		_, err = t.exec(sqlLeapt, millis(now.Add(-by)), millis(now))
+	}
 	return err
 }
 

@@ -95,6 +95,71 @@ func TestClockSetForward(t *testing.T) {
 	}
 }
 
+// Time that a clock was set forward by makes no mail old, in no account, even if nobody has noticed it before the
+// question comes; and it takes nothing away early that is kept for some time. Set back again, nothing is left of it.
+func TestClockSetForwardMakesNothingOld(t *testing.T) {
+	t.Parallel()
+	var clock wall
+	const leap = 365 * 24 * time.Hour
+	s := openTest(t, Options{Dir: t.TempDir(), Owner: true, Clock: clock.now, Poll: time.Hour})
+	waits, delivered, failed := put(t, s, 10, false), put(t, s, 10, false), put(t, s, 10, false)
+	clock.claim(t, s)
+	settleAt(t, s, waits, mail.Deferred, clock.now())
+	settleAt(t, s, delivered, mail.Delivered, clock.now())
+	settleAt(t, s, failed, mail.Failed, clock.now())
+	check(t, s.Reported(t.Context(), failed))
+	age := func() time.Duration {
+		since := get(t, s, waits).Since
+		held, err := s.HeldSince(t.Context(), "a", since)
+		check(t, err)
+		return clock.now().Sub(since) - held
+	}
+	clock.set(leap)
+	if got := age(); got.Abs() > time.Minute {
+		t.Errorf("after a leap its age is %v", got)
+	}
+	check(t, s.SetAccount(t.Context(), mail.Account{Name: "a", State: mail.AccountHeld, Since: clock.now().Add(-leap)}))
+	check(t, s.SetAccount(t.Context(), mail.Account{Name: "a", State: mail.AccountReady}))
+	if got := age(); got.Abs() > time.Minute {
+		t.Errorf("after a leap while it was held its age is %v", got)
+	}
+	kept := func() {
+		t.Helper()
+		before := clock.now().Add(-30 * 24 * time.Hour)
+		n, err := s.Purge(t.Context(), before, before, 10)
+		if n != 0 || err != nil {
+			t.Errorf("purged %d, %v", n, err)
+		}
+	}
+	kept()
+	clock.set(leap + 29*24*time.Hour)
+	kept()
+	clock.set(0)
+	kept()
+	if got := age(); got.Abs() > time.Minute {
+		t.Errorf("set back again, its age is %v", got)
+	}
+	if held, err := s.HeldSince(t.Context(), "a", clock.now().Add(-leap)); err != nil || held > time.Minute {
+		t.Errorf("set back again, %v are left of the leap, %v", held, err)
+	}
+}
+
+// A leap is forgotten when all that it kept is older than anything that is kept.
+func TestLeapIsForgotten(t *testing.T) {
+	t.Parallel()
+	var clock wall
+	s := openTest(t, Options{Dir: t.TempDir(), Owner: true, Clock: clock.now, Poll: time.Hour})
+	clock.set(time.Hour)
+	purge := func(ahead time.Duration) {
+		_, err := s.Purge(t.Context(), clock.now().Add(ahead), time.Time{}, 10)
+		check(t, err)
+	}
+	purge(-time.Minute)
+	wantHeld(t, s, clock.now().Add(-2*time.Hour), time.Hour)
+	purge(time.Minute)
+	wantHeld(t, s, clock.now().Add(-2*time.Hour), 0)
+}
+
 // Ids made while the clock stood wrong do not stand in the way of those made afterwards.
 func TestIDsAfterAClockSetBack(t *testing.T) {
 	t.Parallel()

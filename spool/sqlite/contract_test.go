@@ -2,18 +2,29 @@ package sqlite
 
 import (
 	"context"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/mailbearer/mailbearer/spool"
+	"github.com/mailbearer/mailbearer/mail"
 	"github.com/mailbearer/mailbearer/spool/spooltest"
 )
 
 func TestContract(t *testing.T) {
-	spooltest.Run(t, func(t *testing.T, maxSize int64) spool.Spool {
-		return openTest(t, Options{Dir: t.TempDir(), MaxSize: maxSize, Owner: true})
+	spooltest.Run(t, func(t *testing.T, maxSize int64) spooltest.Opened {
+		s := openTest(t, Options{Dir: t.TempDir(), MaxSize: maxSize, Owner: true})
+		return spooltest.Opened{Spool: s, Lose: func(id mail.ID) { lose(s, id) }}
 	})
+}
+
+// lose takes a text away, as a repaired database or a cleaned up directory might.
+func lose(s *Spool, id mail.ID) {
+	_ = s.write(context.Background(), 0, func(t *tx) error {
+		_, err := t.exec(sqlDropBody, int64(id))
+		return err
+	})
+	_ = os.Remove(bodyPath(s.opt.Dir, id))
 }
 
 func openTest(t *testing.T, opt Options) *Spool {

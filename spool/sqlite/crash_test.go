@@ -102,7 +102,7 @@ func consume(s *Spool) error {
 	ctx := context.Background()
 	for {
 		now := time.Now()
-		claimed, err := s.Claim(ctx, spool.ClaimRequest{Account: "a", Limit: 8, Now: now, Lease: time.Hour,
+		claimed, _, err := s.Claim(ctx, spool.ClaimRequest{Account: "a", Limit: 8, Now: now, Lease: time.Hour,
 			Next: func(int) time.Time { return now.Add(50 * time.Millisecond) }})
 		if err != nil {
 			return err

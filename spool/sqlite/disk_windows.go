@@ -48,6 +48,14 @@ func freeSpace(dir string) (free, total int64, known bool) {
 	return int64(mine), int64(all), true
 }
 
+// readOnly says whether a directory is on a volume that nothing can be written to.
+func readOnly(dir string) bool {
+	var flags uint32
+	root, err := windows.UTF16PtrFromString(filepath.VolumeName(dir) + `\`)
+	return err == nil && windows.GetVolumeInformation(root, nil, 0, nil, nil, &flags, nil, 0) == nil &&
+		flags&windows.FILE_READ_ONLY_VOLUME != 0
+}
+
 // fileSystem says whether a directory is on another machine: a UNC path, or a drive that stands for one.
 func fileSystem(dir string) (kind string, network bool) {
 	root := filepath.VolumeName(dir) + `\`

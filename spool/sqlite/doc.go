@@ -22,7 +22,7 @@
 //     be restarted. New mail leaves some room, in which what is queued can still be sent (fault.go, put.go);
 //   - a text that is missing, a record that cannot be read: that message becomes failed and is reported (spoilt.go);
 //   - a damaged database: refused in words, set aside only if asked to, with its texts (corrupt.go);
-//   - a clock that is set: due times and claims follow it (clock.go);
+//   - a clock that is set: due times and claims follow it, and no mail gets old by it (clock.go);
 //   - a directory that is closed to us, read-only, or on a network file system: refused in words (fault.go, statfs*.go).
 //
 // All SQL is in sql.go and schema.go; what is kept as JSON inside a row is in record.go. The settings are measured, see

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"runtime"
+	"strings"
 
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
@@ -71,18 +72,33 @@ func (s *Spool) room(n int64) error {
 // explain says who cannot do what, and what to do about it, when the data directory is closed to us.
 func (s *Spool) explain(err error) error {
 	code := sqliteCode(err)
+	closed := code == lib.SQLITE_READONLY || code == lib.SQLITE_CANTOPEN || code == lib.SQLITE_PERM
 	switch {
 	case errors.Is(err, spool.ErrCorrupt):
 		return fmt.Errorf("%w. Nothing was removed. Copy the directory before anything else; `sqlite3 %s .recover` may bring the mail back. "+
-			"To go on without it, start once with the option that sets the damaged database aside", err, dbName)
-	case isReadOnly(err):
+			"To go on without it, start once with `mailbearer run --reset-corrupt-spool`, which sets the damaged database aside", err, dbName)
+	case isReadOnly(err), closed && readOnly(s.opt.Dir):
 		return fmt.Errorf("%w. The file system is mounted read-only: mount it read-write (after a disk error the system log says why it is not), "+
-			"or choose another data directory", err)
-	case errors.Is(err, fs.ErrPermission), code == lib.SQLITE_READONLY, code == lib.SQLITE_CANTOPEN, code == lib.SQLITE_PERM:
+			"or choose another data directory", plainWords{err})
+	case errors.Is(err, fs.ErrPermission), closed:
 		return fmt.Errorf("%w. %s may not write there: run mailbearer as the user that owns the directory%s, or give the directory to this one",
-			err, whoWeAre(), ownerOf(s.opt.Dir))
+			plainWords{err}, whoWeAre(), ownerOf(s.opt.Dir))
 	}
 	return err
+}
+
+// plainWords leaves SQLite's number out of its words: to a person who is told what is wrong it says nothing.
+type plainWords struct{ error }
+
+func (e plainWords) Unwrap() error { return e.error }
+
+func (e plainWords) Error() string {
+	var said *sqlite.Error
+	if !errors.As(e.error, &said) {
+		return e.error.Error()
+	}
+	bare := strings.TrimSuffix(said.Error(), fmt.Sprintf(" (%d)", said.Code()))
+	return strings.Replace(e.error.Error(), said.Error(), bare, 1)
 }
 
 func whoWeAre() string {
@@ -106,5 +122,5 @@ func (s *Spool) checkFileSystem() error {
 		return nil
 	}
 	return fmt.Errorf("%w (%s). The queue's database needs locks and shared memory that do not hold there: two machines, or one after a cut "+
-		"connection, destroy it. Choose a data directory on a local disk, or start with the option that allows it", spool.ErrNetworkFS, kind)
+		"connection, destroy it. Choose a data directory on a local disk, or start with `mailbearer run --allow-network-fs`", spool.ErrNetworkFS, kind)
 }

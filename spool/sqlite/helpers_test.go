@@ -44,7 +44,7 @@ func put(t *testing.T, s *Spool, size int, watch bool) mail.ID {
 
 func claimAll(t *testing.T, s *Spool, now time.Time) []spool.Claimed {
 	t.Helper()
-	claimed, err := s.Claim(context.Background(), spool.ClaimRequest{Account: "a", Limit: 100, Now: now, Lease: time.Hour,
+	claimed, _, err := s.Claim(context.Background(), spool.ClaimRequest{Account: "a", Limit: 100, Now: now, Lease: time.Hour,
 		Next: func(int) time.Time { return now.Add(time.Hour) }})
 	check(t, err)
 	return claimed
@@ -115,4 +115,27 @@ func tryPut(s *Spool, size int) (*mail.Envelope, error) {
 		return env, err
 	}
 	return env, s.Put(context.Background(), env, b, false)
+}
+
+func claimOne() spool.ClaimRequest {
+	return spool.ClaimRequest{Account: "a", Limit: 1, Now: time.Now(), Lease: time.Hour,
+		Next: func(int) time.Time { return time.Now() }, DueOrNot: true}
+}
+
+func wantText(t *testing.T, s *Spool, id mail.ID, size int) {
+	t.Helper()
+	r, err := s.Open(context.Background(), id)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer r.Close()
+	var text strings.Builder
+	buffer := make([]byte, 64<<10)
+	for n := 0; err == nil; n, err = r.Read(buffer) {
+		text.Write(buffer[:n])
+	}
+	if text.String() != strings.Repeat("x", size) {
+		t.Errorf("the text of %s has %d octets, want %d", id, text.Len(), size)
+	}
 }

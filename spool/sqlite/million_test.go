@@ -92,7 +92,7 @@ func claimLatency(t *testing.T, s *Spool) {
 	const rounds = 300
 	for range rounds {
 		now := time.Now()
-		claimed, err := s.Claim(context.Background(), spool.ClaimRequest{Account: "a", Limit: 32, Now: now, Lease: time.Hour,
+		claimed, _, err := s.Claim(context.Background(), spool.ClaimRequest{Account: "a", Limit: 32, Now: now, Lease: time.Hour,
 			Next: func(int) time.Time { return now.Add(time.Hour) }})
 		took := time.Since(now)
 		check(t, err)

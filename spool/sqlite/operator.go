@@ -23,31 +23,32 @@ type verb struct {
 	word  string
 	allow func(*row) error // says no before anything is written
 	do    func(t *tx, r *row, now time.Time) error
+	sends bool // it makes the message due, so there must be something to send
 }
 
 // Hold implements spool.Spool.
 func (s *Spool) Hold(ctx context.Context, id mail.ID) error {
-	return s.operate(ctx, id, verb{"hold", allowHold, (*tx).hold})
+	return s.operate(ctx, id, verb{word: "hold", allow: allowHold, do: (*tx).hold})
 }
 
 // Release implements spool.Spool. The time for which it was held does not count towards max_age, because Release
 // starts its age anew: an operator who sets mail aside for a week does not want it given up at the first 4xx.
 func (s *Spool) Release(ctx context.Context, id mail.ID) error {
-	return s.operate(ctx, id, verb{"release", allowRelease, func(t *tx, r *row, now time.Time) error {
+	return s.operate(ctx, id, verb{word: "release", sends: true, allow: allowRelease, do: func(t *tx, r *row, now time.Time) error {
 		return t.requeue(r, now, eventReleased)
 	}})
 }
 
 // Retry implements spool.Spool.
 func (s *Spool) Retry(ctx context.Context, id mail.ID) error {
-	return s.operate(ctx, id, verb{"retry", allowRetry, func(t *tx, r *row, now time.Time) error {
+	return s.operate(ctx, id, verb{word: "retry", sends: true, allow: allowRetry, do: func(t *tx, r *row, now time.Time) error {
 		return t.requeue(r, now, eventRetried)
 	}})
 }
 
 // Drop implements spool.Spool.
 func (s *Spool) Drop(ctx context.Context, id mail.ID) error {
-	err := s.operate(ctx, id, verb{"drop", func(*row) error { return nil }, func(t *tx, r *row, _ time.Time) error {
+	err := s.operate(ctx, id, verb{word: "drop", allow: func(*row) error { return nil }, do: func(t *tx, r *row, _ time.Time) error {
 		return t.remove(r.id, r.kept())
 	}})
 	if err == nil {
@@ -83,6 +84,9 @@ func (s *Spool) operateOn(ctx context.Context, id mail.ID, v verb, ownerless boo
 		if err == nil {
 			err = v.allow(r)
 		}
+		if err == nil && v.sends {
+			err = s.sendable(t, r)
+		}
 		if err != nil {
 			return refusal{err}
 		}
@@ -95,6 +99,15 @@ func (s *Spool) operateOn(ctx context.Context, id mail.ID, v verb, ownerless boo
 		t.after(func() { s.watch.end(id); s.signal() })
 		return err
 	})
+}
+
+// sendable refuses to pretend that a message will be sent which cannot be.
+func (s *Spool) sendable(t *tx, r *row) error {
+	_, why, err := s.unsendable(t, r)
+	if err == nil && why != nil {
+		err = fmt.Errorf("%w. %s", why, s.mend(mail.ID(r.id), why))
+	}
+	return err
 }
 
 // idle says whether nothing is being done with a message, and makes a claim that has lapsed into a wait.

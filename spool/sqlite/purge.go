@@ -19,8 +19,17 @@ func (s *Spool) Purge(ctx context.Context, delivered, failed time.Time, limit in
 	if limit <= 0 {
 		return 0, nil
 	}
+	leapt, err := s.leapt(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("purge: %w", err)
+	}
+	oldest := delivered
+	if !failed.IsZero() && (oldest.IsZero() || failed.Before(oldest)) {
+		oldest = failed
+	}
+	delivered, failed = before(delivered, leapt), before(failed, leapt)
 	var gone []old
-	err := s.write(ctx, limit*rowOctets, func(t *tx) (err error) {
+	err = s.write(ctx, limit*rowOctets, func(t *tx) (err error) {
 		gone, err = t.purge(delivered, failed, limit)
 		return err
 	})
@@ -30,12 +39,32 @@ func (s *Spool) Purge(ctx context.Context, delivered, failed time.Time, limit in
 		}
 	}
 	if err == nil && len(gone) == 0 {
-		err = s.purgeHolds(ctx, delivered)
+		err = s.purgeHolds(ctx, oldest)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("purge: %w", err)
 	}
 	return len(gone), nil
+}
+
+// leapt is the time by which the clock was set forward, as far back as anything is kept because of it. It is asked for in
+// the writer's turn, as HeldSince is.
+func (s *Spool) leapt(ctx context.Context) (by time.Duration, err error) {
+	err = s.write(ctx, 0, func(t *tx) error {
+		var ms int64
+		err := t.queryRow([]any{&ms}, sqlAllLeapt)
+		by = time.Duration(ms) * time.Millisecond
+		return err
+	})
+	return by, err
+}
+
+// before moves a time back; the zero time stays what it is.
+func before(t time.Time, by time.Duration) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(-by)
 }
 
 func (t *tx) purge(delivered, failed time.Time, limit int) ([]old, error) {

@@ -113,8 +113,12 @@ func (s *Spool) Settle(ctx context.Context, st spool.Settlement) error {
 		}
 		st := st
 		if v.state == stateWaiting {
-			if v, st, err = s.withoutText(t, r, v, st); err != nil {
+			missing, err := s.textMissing(t, r)
+			if err != nil {
 				return err
+			}
+			if missing {
+				st.Due = st.Now // the next claim finds out and says so
 			}
 		}
 		watched := r.watched && v.refused && s.watch.has(st.ID)
@@ -148,15 +152,15 @@ func (t *tx) judgeRow(st spool.Settlement) (*row, verdict, error) {
 		return nil, verdict{}, err
 	}
 	if r.state != stateClaimed {
-		return nil, verdict{}, refuse("the message is not claimed")
+		return nil, verdict{}, refuse("%w: it is not claimed", spool.ErrUnfit)
 	}
+	var v verdict
 	list, err := decodeRecipients(r.recipients)
-	if err != nil {
-		return nil, verdict{}, refusal{err}
+	if err == nil {
+		v, err = judge(list, st.Outcomes)
 	}
-	v, err := judge(list, st.Outcomes)
 	if err != nil {
-		return nil, verdict{}, refusal{err}
+		return nil, v, refuse("%w: %w", spool.ErrUnfit, err)
 	}
 	return r, v, nil
 }

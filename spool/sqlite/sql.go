@@ -56,7 +56,7 @@ SELECT (SELECT COALESCE(SUM(size), 0) FROM message WHERE state = 0)
 const (
 	sqlInterrupted = `SELECT id, attempts FROM message WHERE state = 1`
 	sqlRelease     = `
-UPDATE message SET state = 0, lease_until = 0,
+UPDATE message SET state = 0,
 	due = CASE WHEN attempts <= 1 THEN MIN(due_before, $1) ELSE due END
 WHERE state = 1`
 	sqlUnwatchWaiting = `UPDATE message SET watched = 0 WHERE state = 0 AND watched = 1`
@@ -80,7 +80,7 @@ VALUES ($1, $2, 0, $3, $3, 0, 0, $4, $5, 0, $6, $7, $8, $9, '', $3, $10, $11)`
 const messageColumns = `id, account, state, due, lease_until, attempts, size, received, settled, watched, since, report, warned,
 	sender, recipients, envelope, last_reply`
 
-// Claim and Return. sqlDue takes from two ordered indexes, each no further than it must: what waits ($2 is the
+// Claim and Return. lease_until stays as it was when a claim ends: 0 says that nobody ever claimed the message. sqlDue takes from two ordered indexes, each no further than it must: what waits ($2 is the
 // latest due time) and what was claimed so long ago ($3 is now) that the claim has lapsed.
 const (
 	sqlDue = `
@@ -94,9 +94,9 @@ SELECT ` + messageColumns + `, ripe FROM (
 	sqlClaim = `
 UPDATE message SET state = 1, attempts = attempts + 1, due = $2, due_before = $3, lease_until = $4 WHERE id = $1`
 	sqlReturn = `
-UPDATE message SET state = 0, attempts = attempts - 1, due = due_before, lease_until = 0 WHERE id = $1 AND state = 1`
+UPDATE message SET state = 0, attempts = attempts - 1, due = due_before WHERE id = $1 AND state = 1`
 	sqlSpoilt = `
-UPDATE message SET state = 3, watched = 0, lease_until = 0, settled = $2, last_reply = $3, report = $4, recipients = $5
+UPDATE message SET state = 3, watched = 0, settled = $2, last_reply = $3, report = $4, recipients = $5
 WHERE id = $1`
 	sqlHasBody = `SELECT COUNT(*) FROM body WHERE message = $1`
 )
@@ -106,7 +106,7 @@ WHERE id = $1`
 const (
 	sqlGet    = `SELECT ` + messageColumns + ` FROM message WHERE id = $1`
 	sqlSettle = `
-UPDATE message SET state = $2, due = $3, lease_until = 0, settled = $4, watched = $5, recipients = $6, last_reply = $7,
+UPDATE message SET state = $2, due = $3, settled = $4, watched = $5, recipients = $6, last_reply = $7,
 	report = $8
 WHERE id = $1`
 	sqlAddEvent = `
@@ -121,9 +121,9 @@ VALUES ($1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM trace WHERE message = $1), $2
 
 // What operators do.
 const (
-	sqlHold    = `UPDATE message SET state = 2, lease_until = 0, watched = 0 WHERE id = $1`
+	sqlHold    = `UPDATE message SET state = 2, watched = 0 WHERE id = $1`
 	sqlRequeue = `
-UPDATE message SET state = 0, lease_until = 0, due = $2, since = $3, settled = 0, report = $4, recipients = $5 WHERE id = $1`
+UPDATE message SET state = 0, due = $2, since = $3, settled = 0, report = $4, recipients = $5 WHERE id = $1`
 )
 
 // What is to be told.
@@ -155,11 +155,13 @@ const (
 	sqlClients   = `SELECT record FROM client ORDER BY last DESC`
 	sqlAskProbe  = `INSERT INTO probe (account, asked) VALUES ($1, 1) ON CONFLICT (account) DO UPDATE SET asked = probe.asked + 1`
 	sqlProbes    = `SELECT account, asked FROM probe`
-	sqlHolds     = `SELECT since, until FROM hold WHERE account = $1 AND (until = 0 OR until > $2) ORDER BY since`
+	sqlHolds     = `SELECT since, until FROM hold WHERE account IN ($1, '') AND (until = 0 OR until > $2) ORDER BY since`
 )
 
 // When the clock was set back by $2 to $1, what lies ahead moves with it, and nothing that was lies ahead. When it was
-// set forward by $1, only claims move: mail may be tried too early, but an attempt under way must not be made twice.
+// set forward by $1, only claims move: mail may be tried too early, but an attempt under way must not be made twice; and
+// the time that was leapt over is kept as one in which every account was held, under the empty name. That is one row, where moving every
+// time of every message would keep new mail waiting.
 var (
 	sqlMoveBack = []string{
 		`UPDATE message SET due = MAX($1, due - $2) WHERE state = 0 AND due > $1`,
@@ -173,13 +175,17 @@ var (
 	}
 )
 
-const sqlClockAhead = `UPDATE message SET lease_until = lease_until + $1 WHERE state = 1`
+const (
+	sqlClockAhead = `UPDATE message SET lease_until = lease_until + $1 WHERE state = 1`
+	sqlLeapt      = `INSERT INTO hold (account, since, until) VALUES ('', $1, $2)`
+	sqlAllLeapt   = `SELECT COALESCE(SUM(until - since), 0) FROM hold WHERE account = ''`
+)
 
 // sqlBackupGone writes into a copy what became of a message while the copy was made.
 const (
 	sqlCopyTo     = `VACUUM INTO $1`
 	sqlLongTexts  = `SELECT id FROM message WHERE state <> 4 AND id NOT IN (SELECT message FROM body) AND id > $1 ORDER BY id LIMIT 1000`
-	sqlBackupGone = `UPDATE message SET state = 4, watched = 0, lease_until = 0, report = 2, settled = $2 WHERE id = $1`
+	sqlBackupGone = `UPDATE message SET state = 4, watched = 0, report = 2, settled = $2 WHERE id = $1`
 )
 
 // What readers ask.

@@ -130,7 +130,7 @@ func (s *Spool) reset() error {
 	if err := <-o.done; err != nil {
 		return err
 	}
-	s.w.time = keepTime(now)
+	s.w.time = keepTime(s.opt.Clock())
 	return nil
 }
 

@@ -6,4 +6,6 @@ package sqlite
 
 func freeSpace(string) (free, total int64, known bool) { return 0, 0, false }
 
+func readOnly(string) bool { return false }
+
 func fileSystem(string) (kind string, network bool) { return "", false }
