@@ -58,7 +58,7 @@ func (k *carrier) settle(ctx context.Context, f finished) {
 		}
 		if errors.Is(err, spool.ErrNotFound) || errors.Is(err, spool.ErrUnfit) {
 			k.log.Error().Str("id", s.ID.String()).Err(err).Str("detail", told(s)).
-				Msg("the provider answered and it cannot be written down any more: the message was dropped, or its claim lapsed")
+				Msg("in doubt: the provider answered and it cannot be written down any more, since the message was dropped or its claim lapsed")
 			return
 		}
 		k.log.Error().Str("id", s.ID.String()).Err(err).

@@ -78,7 +78,7 @@ func event(m spool.Claimed, r mail.Result, o mail.Outcome, address string, start
 		DurationMS: now.Sub(started).Milliseconds(), Reports: r.Reports,
 	}
 	if r.InDoubt {
-		e.Detail = "in doubt: the end of data was sent and no answer came, so this message may arrive twice"
+		e.Detail = "in doubt: the end of data was sent and no clear answer came, so this message may arrive twice"
 	}
 	return e
 }

@@ -92,11 +92,11 @@ func unreadable(err error) mail.Outcome {
 	}
 }
 
-// inDoubt is the outcome when the end of data was sent and no answer came.
+// inDoubt is the outcome when the end of data was sent and no answer came, or none that can be read.
 func inDoubt(err error) mail.Outcome {
 	return mail.Outcome{
 		State: mail.Deferred, Class: mail.ClassTransient,
-		Cause: cutText(printable(fmt.Sprintf("the whole message was sent and no answer came, so it may arrive twice (%v)", err))),
+		Cause: cutText(printable(fmt.Sprintf("the whole message was sent and no clear answer came, so it may arrive twice (%v)", err))),
 		Fix:   "Nothing to do now: it is tried again.",
 	}
 }

@@ -50,6 +50,16 @@ func (j *job) end() {
 	<-j.done
 }
 
+// over says whether a job has ended.
+func (j *job) over() bool {
+	select {
+	case <-j.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // hire makes a crew for a configuration. What is the same as in the crew before (which may be nil) goes on as it is:
 // an account keeps its tokens and its connections. Nothing works yet.
 func (s *station) hire(cfg *config.Config, before *crew) (_ *crew, err error) {

@@ -89,6 +89,7 @@ var wild = []struct{ text, id string }{
 	{"451 4.4.3 Temporary server error. Please try again later ATTR2 [VI1EUR05FT019.eop-eur05.prod.protection.outlook.com]", "smtp-451-prx"},
 	{"454 4.7.0 Temporary authentication failure [AS9PR05CA0222.eurprd05.prod.outlook.com]", "smtp-454-auth-temporary"},
 	{"554 5.2.2 mailbox full; STOREDRV.Submission.Exception:QuotaExceededException.MapiExceptionShutoffQuotaExceeded; Failed to process message due to a permanent exception", "smtp-554-mailbox-full"},
+	{"554 5.2.2 mailbox full", "smtp-554-mailbox-full"}, // Exchange speaks of the mailbox that sends
 	{"452 4.2.2 The recipient's inbox is out of storage space and inactive. x11si123 - gsmtp", "smtp-5.2.2-recipient-full"},
 	{"450 4.7.323 tlsa-invalid: The domain failed DANE validation. [Message=450 4.7.323]", "smtp-5.7.321-325-recipient-tls"},
 	{"530 5.7.0 Must issue a STARTTLS command first. 5b1f17b1804b1-gsmtp", "smtp-451-starttls-required"},

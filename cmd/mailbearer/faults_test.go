@@ -231,6 +231,30 @@ func TestKillUnderLoad(t *testing.T) {
 	}
 }
 
+// What was under way when the relay was killed is named as in doubt by the next one, in its log and in the trace.
+func TestKillLeavesNoSilentDoubt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, fake365.Options{})
+	w.configure(map[string]string{"listener": "address = \"127.0.0.1:0\"\nwait_for = \"spool\""})
+	w.fake.Fault(fake365.Fault{At: "end", Hang: true, Taken: true, Times: 1})
+	w.start()
+	reply, err := send(w.relay.address, message("doubt", 500))
+	id, ok := strings.CutPrefix(reply, "250 2.0.0 queued as ")
+	if err != nil || !ok {
+		t.Fatalf("%q, %v", reply, err)
+	}
+	w.arrived(1, 5*time.Second)
+	w.relay.kill()
+	w.start()
+	if log := w.relay.logged(); !strings.Contains(log, `"id":"`+id+`","account":"default","attempt":1`) || !strings.Contains(log, "in doubt") {
+		t.Errorf("the log does not say that %s is in doubt:\n%s", id, tail(log))
+	}
+	w.arrived(2, 20*time.Second)
+	if out, _, _ := output("queue", "show", id, "--config", w.config); !strings.Contains(out, "in doubt") {
+		t.Errorf("the trace does not say it:\n%s", out)
+	}
+}
+
 func TestSignalDrains(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fake365.Options{DataLatency: time.Second})

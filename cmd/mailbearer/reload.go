@@ -85,6 +85,10 @@ const clientsLinger = 30 * time.Second
 // seeOff lets what a crew has under way come to its end beside its successor, and closes what that has not taken over.
 func (s *station) seeOff(carry context.Context, old, next *crew) {
 	grace := old.cfg.Relay.Grace
+	if old.carrying != next.carrying {
+		s.carried = append(slices.DeleteFunc(s.carried, (*job).over), old.carrying)
+	}
+	carried := slices.Clone(s.carried) // an earlier one may still use an account that leaves only now
 	s.leaving.Go(func() { seeOffClients(carry, old.relay, grace) })
 	s.leaving.Go(func() {
 		if old.telling != next.telling {
@@ -95,11 +99,11 @@ func (s *station) seeOff(carry context.Context, old, next *crew) {
 				a.renewing.end()
 			}
 		}
-		if old.carrying != next.carrying {
-			defer context.AfterFunc(carry, func() {
-				time.AfterFunc(grace, func() { s.closeUpstreams(old, next) })
-			})()
-			<-old.carrying.done
+		defer context.AfterFunc(carry, func() {
+			time.AfterFunc(grace, func() { s.closeUpstreams(old, next) })
+		})()
+		for _, j := range carried {
+			<-j.done
 		}
 		s.dismiss(old, next)
 	})

@@ -31,6 +31,7 @@ type station struct {
 	inventory inventory
 	drops     bool           // take in the drop folder of sendmail
 	leaving   sync.WaitGroup // what former crews have still under way
+	carried   []*job         // couriers that were replaced and may still await a last word
 }
 
 // openStation opens every room. What it has opened is closed again if a later one cannot be.
@@ -48,6 +49,7 @@ func openStation(ctx context.Context, cfg *config.Config, log zerolog.Logger, ri
 	if err != nil {
 		return nil, spoolTrouble(err, cfg.Relay.DataDir)
 	}
+	s.sayWhatOpenFound()
 	if s.hostname == "" {
 		s.hostname = hostname(ctx)
 	}
@@ -69,6 +71,18 @@ func openStation(ctx context.Context, cfg *config.Config, log zerolog.Logger, ri
 	return s, nil
 }
 
+// sayWhatOpenFound logs what the last relay on this data directory left behind.
+func (s *station) sayWhatOpenFound() {
+	if aside := s.spool.MovedAside(); aside != "" {
+		s.log.Error().Str("detail", aside).Str("fix", "Copy it elsewhere; `sqlite3 FILE .recover` may bring the mail in it back.").
+			Msg("the damaged spool was set aside, and a new one begun")
+	}
+	for _, x := range s.spool.Interrupted() {
+		s.log.Warn().Str("id", x.ID.String()).Str("account", x.Account).Int("attempt", x.Attempt).
+			Msg("in doubt: the relay ended during this attempt; if the provider had the whole message, it arrives twice")
+	}
+}
+
 // spoolTrouble says why a spool cannot be opened and what to do. A damaged one, or one in the wrong place, is a matter
 // of configuration: nothing is changed by itself.
 func spoolTrouble(err error, dir string) error {
@@ -76,10 +90,9 @@ func spoolTrouble(err error, dir string) error {
 	case errors.Is(err, spool.ErrLocked):
 		return fail("%w (%s): stop it first, or give this one a data_dir of its own", err, dir)
 	case errors.Is(err, spool.ErrCorrupt):
-		return fmt.Errorf("%w. Restore a backup (`mailbearer queue export --all` makes them), or start with --reset-corrupt-spool: "+
-			"it sets the damaged files aside and begins a new spool", err)
+		return fmt.Errorf("%w. If there is a backup (`mailbearer queue export --all` makes them), restore that instead", err)
 	case errors.Is(err, spool.ErrNetworkFS):
-		return fmt.Errorf("%w. Choose a data_dir on a local disk, or start with --allow-network-fs at your own risk", err)
+		return err
 	}
 	return fail("%w", err)
 }

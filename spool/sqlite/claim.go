@@ -13,7 +13,7 @@ import (
 )
 
 // neverEnded goes with eventInterrupted, when the relay itself went on.
-const neverEnded = "this attempt was never ended; if the provider had the whole message, it arrives twice"
+const neverEnded = "in doubt: this attempt was never ended; if the provider had the whole message, it arrives twice"
 
 // candidate is a message that may be claimed, and since when it was due.
 type candidate struct {

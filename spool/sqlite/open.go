@@ -80,7 +80,8 @@ type Spool struct {
 	closed   sync.Once
 	loop     sync.WaitGroup
 
-	aside string // see MovedAside
+	aside       string        // see MovedAside
+	interrupted []Interrupted // found by Open
 
 	mu       sync.Mutex
 	doubtful []mail.ID // texts to remove after the next commit, see Put

@@ -54,7 +54,7 @@ SELECT (SELECT COALESCE(SUM(size), 0) FROM message WHERE state = 0)
 // What the owner does at start. Marks are cleared state by state because each state has an index; a delivered row
 // has no mark.
 const (
-	sqlInterrupted = `SELECT id, attempts FROM message WHERE state = 1`
+	sqlInterrupted = `SELECT id, account, attempts FROM message WHERE state = 1`
 	sqlRelease     = `
 UPDATE message SET state = 0,
 	due = CASE WHEN attempts <= 1 THEN MIN(due_before, $1) ELSE due END
@@ -80,8 +80,9 @@ VALUES ($1, $2, 0, $3, $3, 0, 0, $4, $5, 0, $6, $7, $8, $9, '', $3, $10, $11)`
 const messageColumns = `id, account, state, due, lease_until, attempts, size, received, settled, watched, since, report, warned,
 	sender, recipients, envelope, last_reply`
 
-// Claim and Return. lease_until stays as it was when a claim ends: 0 says that nobody ever claimed the message. sqlDue takes from two ordered indexes, each no further than it must: what waits ($2 is the
-// latest due time) and what was claimed so long ago ($3 is now) that the claim has lapsed.
+// Claim and Return. lease_until stays as it was when a claim ends: 0 says that nobody ever claimed the message. sqlDue
+// takes from two ordered indexes, each no further than it must: what waits ($2 is the latest due time) and what was
+// claimed so long ago ($3 is now) that the claim has lapsed.
 const (
 	sqlDue = `
 SELECT ` + messageColumns + `, ripe FROM (
@@ -160,8 +161,8 @@ const (
 
 // When the clock was set back by $2 to $1, what lies ahead moves with it, and nothing that was lies ahead. When it was
 // set forward by $1, only claims move: mail may be tried too early, but an attempt under way must not be made twice; and
-// the time that was leapt over is kept as one in which every account was held, under the empty name. That is one row, where moving every
-// time of every message would keep new mail waiting.
+// the time that was leapt over is kept as one in which every account was held, under the empty name. That is one row,
+// where moving every time of every message would keep new mail waiting.
 var (
 	sqlMoveBack = []string{
 		`UPDATE message SET due = MAX($1, due - $2) WHERE state = 0 AND due > $1`,

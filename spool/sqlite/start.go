@@ -17,6 +17,17 @@ import (
 // the end of data had been sent, the message may arrive twice.
 const eventInterrupted = "interrupted"
 
+// Interrupted is an attempt that was under way when the owner before us died.
+type Interrupted struct {
+	ID      mail.ID
+	Account string
+	Attempt int
+}
+
+// Interrupted returns the attempts that Open found unfinished, no more than there were under way: whoever runs the relay
+// is told of them, since these messages may arrive twice.
+func (s *Spool) Interrupted() []Interrupted { return s.interrupted }
+
 // A command may hold the lock for a moment while it makes the spool, so the owner tries for a little while.
 const (
 	lockTries = 10
@@ -106,7 +117,8 @@ func (w *writer) step(from int) error {
 func (s *Spool) reset() error {
 	now := s.opt.Clock()
 	o := &op{done: make(chan error, 1), do: func(t *tx) error {
-		if err := t.noteInterrupted(now); err != nil {
+		var err error
+		if s.interrupted, err = t.noteInterrupted(now); err != nil {
 			return err
 		}
 		if by := moment(s.w.noted).Sub(now); s.w.noted > 0 && by >= jumpFrom {
@@ -134,37 +146,36 @@ func (s *Spool) reset() error {
 	return nil
 }
 
-func (t *tx) noteInterrupted(now time.Time) error {
-	attempts, err := t.claimedAttempts()
+// noteInterrupted writes into their traces which attempts the owner before us did not end.
+func (t *tx) noteInterrupted(now time.Time) ([]Interrupted, error) {
+	found, err := t.claimedAttempts()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for id, attempt := range attempts {
-		err := t.addEvent(id, mail.Event{Time: now, Event: eventInterrupted, Attempt: attempt,
-			Detail: "the relay stopped during this attempt; if the provider had the whole message, it arrives twice"})
+	for _, x := range found {
+		err := t.addEvent(x.ID, mail.Event{Time: now, Event: eventInterrupted, Attempt: x.Attempt,
+			Detail: "in doubt: the relay stopped during this attempt; if the provider had the whole message, it arrives twice"})
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return found, nil
 }
 
-func (t *tx) claimedAttempts() (map[mail.ID]int, error) {
+func (t *tx) claimedAttempts() (found []Interrupted, err error) {
 	rows, err := t.query(sqlInterrupted)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	attempts := map[mail.ID]int{}
 	for rows.Next() {
-		var id mail.ID
-		var n int
-		if err := rows.Scan(&id, &n); err != nil {
+		var x Interrupted
+		if err := rows.Scan(&x.ID, &x.Account, &x.Attempt); err != nil {
 			return nil, err
 		}
-		attempts[id] = n
+		found = append(found, x)
 	}
-	return attempts, rows.Err()
+	return found, rows.Err()
 }
 
 // needsText says whether the text of a message must be kept.
