@@ -15,12 +15,34 @@ import (
 
 // sendTest runs the command in this process.
 func (w *world) sendTest(ctx context.Context, args ...string) (out string, code int) {
-	var b bytes.Buffer
+	return w.sendTestUntil(ctx, "", args...)
+}
+
+// sendTestUntil interrupts the command, as Ctrl-C does, when it has printed a word.
+func (w *world) sendTestUntil(ctx context.Context, word string, args ...string) (out string, code int) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	b := watchedOutput{word: word, seen: cancel}
 	code = run(ctx, append([]string{"test", "--config", w.config}, args...), nil, &b, &b)
 	if strings.Contains(b.String(), w.fake.ClientSecret()) {
 		w.t.Errorf("the secret is shown:\n%s", b.String())
 	}
 	return b.String(), code
+}
+
+// watchedOutput keeps what is printed, and calls seen once a word is in it.
+type watchedOutput struct {
+	bytes.Buffer
+	word string
+	seen func()
+}
+
+func (o *watchedOutput) Write(p []byte) (int, error) {
+	n, err := o.Buffer.Write(p)
+	if o.word != "" && strings.Contains(o.String(), o.word) {
+		o.seen()
+	}
+	return n, err
 }
 
 func wantWords(t *testing.T, out string, words ...string) {
@@ -138,9 +160,9 @@ func TestTestMessageInterrupted(t *testing.T) {
 	w := newWorld(t, fake365.Options{})
 	w.fake.Fault(fake365.Fault{At: "end", Hang: true})
 	w.start()
-	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	out, code := w.sendTest(ctx, "--to", "you@contoso.example")
+	out, code := w.sendTestUntil(ctx, "is on its way", "--to", "you@contoso.example")
 	if code != exitFailed {
 		t.Errorf("exit %d", code)
 	}
