@@ -43,9 +43,8 @@ func (t *teller) run(ctx context.Context) {
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
 	for {
-		t.each(ctx, "failed messages", func() ([]spool.Message, error) { return t.opts.Spool.Unreported(ctx, tellBatch) }, t.failure)
-		t.each(ctx, "delivered messages", func() ([]spool.Message, error) { return t.opts.Spool.Unconfirmed(ctx, tellBatch) }, t.success)
-		t.each(ctx, "late messages", func() ([]spool.Message, error) {
+		t.each(ctx, func() ([]spool.Message, error) { return t.opts.Spool.Untold(ctx, tellBatch) }, t.fates)
+		t.each(ctx, func() ([]spool.Message, error) {
 			return t.opts.Spool.Late(ctx, time.Now().Add(-lateAfter), tellBatch)
 		}, t.late)
 		select {
@@ -59,11 +58,11 @@ func (t *teller) run(ctx context.Context) {
 
 // each tells about every message that a list gives until it gives no more. Telling takes a message off its list, so a
 // full batch of failures to do that would go round for ever: it ends the round.
-func (t *teller) each(ctx context.Context, what string, list func() ([]spool.Message, error), tell func(context.Context, spool.Message) error) {
+func (t *teller) each(ctx context.Context, list func() ([]spool.Message, error), tell func(context.Context, spool.Message) error) {
 	for told := true; told && ctx.Err() == nil; {
 		messages, err := list()
 		if err != nil {
-			t.log.Error().Err(err).Str("detail", what).Msg("the spool cannot be read to tell people")
+			t.log.Error().Err(err).Msg("the spool cannot be read to tell people")
 			return
 		}
 		told = false
@@ -77,13 +76,27 @@ func (t *teller) each(ctx context.Context, what string, list func() ([]spool.Mes
 	}
 }
 
-// failure reports a message with failed recipients to its sender, if the rules allow, and to the operators.
-func (t *teller) failure(ctx context.Context, m spool.Message) error {
+// fates tells what became of the recipients that nobody has been told of, while others may still be tried: failures to
+// the sender, if the rules allow, and to the operators; deliveries to a sender who asked for word of them.
+func (t *teller) fates(ctx context.Context, m spool.Message) error {
 	trace, err := t.opts.Spool.Trace(ctx, m.Envelope.ID)
 	if err != nil {
 		return err
 	}
-	told := recipients(m, trace, mail.Failed)
+	failed, delivered := m.Envelope.Untold(mail.Failed), m.Envelope.Untold(mail.Delivered)
+	if len(failed)+len(delivered) == 0 {
+		return t.opts.Spool.Told(ctx, m.Envelope.ID) // its record cannot be read: there is nobody to name
+	}
+	if len(failed) > 0 {
+		err = t.failure(ctx, m, trace, recipients(m, trace, failed))
+	}
+	if err == nil && len(delivered) > 0 {
+		err = t.success(ctx, m, trace, recipients(m, trace, delivered))
+	}
+	return err
+}
+
+func (t *teller) failure(ctx context.Context, m spool.Message, trace []mail.Event, told []report.Recipient) error {
 	if err := t.report(ctx, m, told, lastAttempt(trace), report.Rules{MayReport: t.mayReport(&m.Envelope)}); err != nil {
 		return err
 	}
@@ -91,17 +104,13 @@ func (t *teller) failure(ctx context.Context, m spool.Message) error {
 	return nil
 }
 
-// success confirms a message that was delivered and whose client asked for word of it, unless the provider will.
-func (t *teller) success(ctx context.Context, m spool.Message) error {
-	trace, err := t.opts.Spool.Trace(ctx, m.Envelope.ID)
-	if err != nil {
-		return err
-	}
+// success confirms deliveries, unless the provider will.
+func (t *teller) success(ctx context.Context, m spool.Message, trace []mail.Event, told []report.Recipient) error {
 	rules := report.Rules{MayReport: t.mayReport(&m.Envelope)}
 	for _, e := range trace {
 		rules.ProviderReports = rules.ProviderReports || e.Event == mail.EventDelivered && e.Reports
 	}
-	return t.report(ctx, m, recipients(m, trace, mail.Delivered), lastAttempt(trace), rules)
+	return t.report(ctx, m, told, lastAttempt(trace), rules)
 }
 
 // late warns the sender of a message that waits for hours.
@@ -110,7 +119,7 @@ func (t *teller) late(ctx context.Context, m spool.Message) error {
 	if err != nil {
 		return err
 	}
-	told := recipients(m, trace, mail.Pending, mail.Deferred)
+	told := recipients(m, trace, m.Envelope.Unsettled())
 	if accounts, err := t.opts.Spool.Accounts(ctx); err == nil {
 		blameAccount(told, accounts[m.Envelope.Account])
 	}
@@ -125,19 +134,20 @@ func (t *teller) mayReport(env *mail.Envelope) func(string) bool {
 // report writes one report into the spool, or notes that none is wanted. The spool takes the report and the note that
 // it was made in one transaction.
 func (t *teller) report(ctx context.Context, m spool.Message, told []report.Recipient, attempted time.Time, rules report.Rules) error {
-	outcomes := make(map[int]mail.Outcome)
+	outcomes, all := make(map[int]mail.Outcome), []int(nil)
 	for _, r := range told {
-		outcomes[r.Index] = r.Outcome
+		outcomes[r.Index], all = r.Outcome, append(all, r.Index)
 	}
 	due := report.Due(&m.Envelope, outcomes, rules)
 	if len(due) == 0 {
-		return t.note(ctx, m.Envelope.ID, rules.Late)
+		return t.note(ctx, m.Envelope.ID, all, rules.Late)
 	}
 	env, text, err := t.write(ctx, m, told, due[0], attempted)
 	if err != nil {
 		t.log.Error().Err(err).Str("id", m.Envelope.ID.String()).Msg("no report can be written about this message; its sender is not told")
-		return t.note(ctx, m.Envelope.ID, rules.Late)
+		return t.note(ctx, m.Envelope.ID, all, rules.Late)
 	}
+	env.Tells = all // those of them, too, for whom no report is wanted
 	body := t.opts.Spool.NewBody(env.ID)
 	if _, err := body.Write(text); err != nil {
 		body.Discard()
@@ -155,11 +165,11 @@ func (t *teller) report(ctx context.Context, m spool.Message, told []report.Reci
 }
 
 // note writes down that nobody needs to be told.
-func (t *teller) note(ctx context.Context, id mail.ID, late bool) error {
+func (t *teller) note(ctx context.Context, id mail.ID, recipients []int, late bool) error {
 	if late {
 		return t.opts.Spool.Warned(ctx, id)
 	}
-	return t.opts.Spool.Reported(ctx, id)
+	return t.opts.Spool.Told(ctx, id, recipients...)
 }
 
 // write makes the report of one notice.
@@ -187,26 +197,21 @@ func (t *teller) write(ctx context.Context, m spool.Message, told []report.Recip
 	return report.Message(in)
 }
 
-// recipients finds what became of the recipients in the given states, with the words of the trace.
-func recipients(m spool.Message, trace []mail.Event, states ...mail.RecipientState) []report.Recipient {
+// recipients finds what became of some recipients, with the words of the trace.
+func recipients(m spool.Message, trace []mail.Event, indexes []int) []report.Recipient {
 	var list []report.Recipient
-	for i, r := range m.Envelope.Recipients {
-		for _, s := range states {
-			if r.State != s {
-				continue
-			}
-			o := mail.Outcome{State: s, Reply: mail.ParseReply(r.Reply)}
-			if s == mail.Pending {
-				o.State = mail.Deferred
-			}
-			expired := false
-			for _, e := range trace { // the last row that speaks of this state in these words counts
-				if e.Event == string(s) && (r.Reply == "" || e.Reply == r.Reply) {
-					o.Class, o.Cause, o.Fix, expired = e.Class, e.Cause, e.Fix, e.Expired
-				}
-			}
-			list = append(list, report.Recipient{Index: i, Outcome: o, Expired: expired})
+	for _, i := range indexes {
+		r := m.Envelope.Recipients[i]
+		o, expired := mail.Outcome{State: r.State, Reply: mail.ParseReply(r.Reply)}, false
+		if o.State == mail.Pending {
+			o.State = mail.Deferred
 		}
+		for _, e := range trace { // the last row that speaks of this state in these words counts
+			if e.Event == string(r.State) && (r.Reply == "" || e.Reply == r.Reply) {
+				o.Class, o.Cause, o.Fix, expired = e.Class, e.Cause, e.Fix, e.Expired
+			}
+		}
+		list = append(list, report.Recipient{Index: i, Outcome: o, Expired: expired})
 	}
 	return list
 }

@@ -80,6 +80,43 @@ func TestFailureIsToldOnce(t *testing.T) {
 	})
 }
 
+// A recipient who is refused is told of at once, however long another one is still tried; and once.
+func TestFailureIsToldWhileOthersAreTried(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var alerts list[report.Alert]
+		var seen list[mail.Kind]
+		var well atomic.Bool
+		b := newBench(t, kinds(&seen, func(env *mail.Envelope) mail.Result {
+			if env.Kind != "" || well.Load() {
+				return same(ok, env)
+			}
+			r := same(busy, env)
+			if len(r.Outcomes) == 2 {
+				r.Outcomes[0] = nobody
+			}
+			return r
+		}), ours(&alerts))
+		defer b.stop()
+		id := b.put("gone@example.net", "busy@example.net")
+		pass(30 * time.Second)
+		if got := seen.all(); !slices.Equal(got, []mail.Kind{mail.KindFailure}) {
+			t.Errorf("within half a minute: %v", got)
+		}
+		if got := alerts.all(); len(got) != 1 || !strings.Contains(got[0].Text, "gone@") || strings.Contains(got[0].Text, "busy@") {
+			t.Errorf("alerts: %+v", got)
+		}
+		well.Store(true)
+		pass(time.Hour)
+		if got := seen.all(); !slices.Equal(got, []mail.Kind{mail.KindFailure, ""}) {
+			t.Errorf("in all: %v", got)
+		}
+		if m := b.message(id); m.State != mail.StateFailed || !m.Reported || len(alerts.all()) != 1 {
+			t.Errorf("in the end: %+v, %d alerts", m, len(alerts.all()))
+		}
+	})
+}
+
 func TestReportsAreNotReportedOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

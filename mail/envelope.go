@@ -1,6 +1,10 @@
 package mail
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Envelope is what a message is carried by: everything about it but its text.
 // It is kept in the spool as JSON, so fields are only ever added (an old record must stay readable).
@@ -19,8 +23,9 @@ type Envelope struct {
 
 	// About and Kind are set on what we write ourselves: a report about another message, or an alert. Nothing is
 	// ever reported about those.
-	About ID   `json:"about,omitzero"`
-	Kind  Kind `json:"kind,omitempty"`
+	About ID    `json:"about,omitzero"`
+	Kind  Kind  `json:"kind,omitempty"`
+	Tells []int `json:"tells,omitempty"` // a report of failure or success: the indexes of the recipients it tells of
 }
 
 // Kind says what a message is that we wrote ourselves.
@@ -56,6 +61,7 @@ type Recipient struct {
 	Reply    string         `json:"reply,omitempty"`    // the provider's last words about it, verbatim
 	Notify   []string       `json:"notify,omitempty"`   // DSN NOTIFY (RFC 3461 §4.1)
 	Original string         `json:"original,omitempty"` // DSN ORCPT, as the client wrote it (RFC 3461 §4.2)
+	Told     bool           `json:"told,omitempty"`     // what became of it has been told, or that is not wanted
 }
 
 // RecipientState is where one recipient stands.
@@ -71,6 +77,24 @@ const (
 
 // Settled says whether nothing more is to be done for a recipient in this state.
 func (s RecipientState) Settled() bool { return s == Delivered || s == Failed }
+
+// Untold says whether somebody still has to be told what became of a recipient: that it failed, or that it was delivered
+// if the sender asked for word of that (RFC 3461 §4.1).
+func (r Recipient) Untold() bool {
+	asked := func(n string) bool { return strings.EqualFold(n, "SUCCESS") }
+	return !r.Told && (r.State == Failed || r.State == Delivered && slices.ContainsFunc(r.Notify, asked))
+}
+
+// Untold returns the indexes of the recipients in a state whose fate somebody still has to be told.
+func (e *Envelope) Untold(state RecipientState) []int {
+	var list []int
+	for i, r := range e.Recipients {
+		if r.State == state && r.Untold() {
+			list = append(list, i)
+		}
+	}
+	return list
+}
 
 // Unsettled returns the indexes of the recipients that still have to be delivered.
 func (e *Envelope) Unsettled() []int {

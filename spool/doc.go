@@ -12,7 +12,7 @@
 //  5. Open reads the text, from its beginning, as often as it is asked;
 //  6. Settle writes what became of each recipient; Return gives a claim back as if it had not been made;
 //  7. Wait tells the waiting client's session how it ended, or takes the mark off;
-//  8. Unreported, Unconfirmed and Late say what somebody still has to be told; Put of a report is what ends that;
+//  8. Untold and Late say what somebody still has to be told; Put of a report is what ends that;
 //  9. an operator may Hold, Release, Retry and Drop; Purge forgets what has been settled for long enough.
 //
 // What it never does: decide what a reply means, talk to a network, or forget a message that nobody

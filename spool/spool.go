@@ -23,10 +23,10 @@ type Spool interface {
 	// that the disk has no room; then nothing of the message is left.
 	//
 	// A report (About and Kind are set) marks the message it is about in the same transaction: a failure or success
-	// report as Reported does, a delay warning as Warned does. So a report is made exactly once, whatever crashes.
-	// If there is nothing to tell, or no longer, Put stores nothing: ErrAlreadyReported when it was told before,
-	// ErrNotDue when a failure or success is to be told before the message is settled, or a delay after; ErrNotFound
-	// when there is no such message any more.
+	// report as Told does with the recipients in Tells, a delay warning as Warned does. So a report is made exactly
+	// once, whatever crashes. If there is nothing to tell, or no longer, Put stores nothing: ErrAlreadyReported when
+	// it was told before, ErrNotDue when one of Tells has not met that fate, or the message of a delay waits no
+	// longer; ErrNotFound when there is no such message any more.
 	Put(ctx context.Context, env *mail.Envelope, body Body, watch bool) error
 
 	// Wait blocks until the watched message is settled for the first time, deferred included, and returns the
@@ -92,16 +92,14 @@ type Spool interface {
 	// Drop removes a message, its text and its trace, whatever its state; nobody is told. ErrBusy as with Retry.
 	Drop(ctx context.Context, id mail.ID) error
 
-	// Unreported lists settled messages with failed recipients that nobody has been told about yet, oldest first:
-	// none that is watched, and none that is a report or an alert itself.
-	Unreported(ctx context.Context, limit int) ([]Message, error)
+	// Untold lists messages with a recipient whose fate somebody still has to be told (mail.Recipient.Untold), oldest
+	// first, whether others are still tried or not: none that is watched, and none that is a report or an alert itself.
+	// A message that was wholly delivered has no text any more.
+	Untold(ctx context.Context, limit int) ([]Message, error)
 
-	// Unconfirmed lists delivered messages one of whose recipients asked for word of that (DSN NOTIFY=SUCCESS) and
-	// that were not reported yet, oldest first. Their texts are gone.
-	Unconfirmed(ctx context.Context, limit int) ([]Message, error)
-
-	// Reported says that the telling of a settled message is done, or not wanted.
-	Reported(ctx context.Context, id mail.ID) error
+	// Told says that the telling of what became of these recipients, by index, is done, or not wanted. ErrNotDue when
+	// one of them is not settled.
+	Told(ctx context.Context, id mail.ID, recipients ...int) error
 
 	// Late lists messages that wait, were received before t, and about which no delay warning was made yet, oldest
 	// first; no reports, and nothing that an operator holds.
@@ -112,7 +110,7 @@ type Spool interface {
 
 	// Purge removes delivered messages settled before `delivered` and failed ones settled before `failed`, with
 	// texts and traces, at most limit of them, and says how many: call it again until it says 0. Failed messages
-	// nobody has been told about stay (see Reported). Nothing goes sooner because the wall clock was set forward.
+	// nobody has been told about stay (see Told). Nothing goes sooner because the wall clock was set forward.
 	Purge(ctx context.Context, delivered, failed time.Time, limit int) (int, error)
 
 	// Backup writes a consistent copy of the spool, relay running or not, into a directory that is empty or not

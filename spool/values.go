@@ -69,7 +69,7 @@ type Message struct {
 	Settled     time.Time // when the last recipient was settled; zero before
 	Watched     bool
 	Since       time.Time // what its age for max_age counts from, as in Claimed
-	Reported    bool      // what is to be told about its outcome has been told, or is not wanted
+	Reported    bool      // it is settled, and what is to be told about its outcome has been told, or is not wanted
 	Warned      bool      // the same for its delay
 }
 

@@ -28,7 +28,7 @@ func (k *kit) purge(delivered, failed time.Time, limit, want int) {
 
 func purge(k *kit) {
 	delivered, failed, deferred, claimed, ready, _ := k.stock()
-	k.ok(k.Reported(k.ctx, failed))
+	k.ok(k.Told(k.ctx, failed, 0))
 	after := k.now.Add(time.Millisecond)
 	k.purge(k.now, k.now, 100, 0) // before, not at
 	k.purge(time.Time{}, time.Time{}, 100, 0)
@@ -60,7 +60,7 @@ func purgeBatches(k *kit) {
 		}
 		k.settle(id, state)
 		if state == mail.Failed {
-			k.ok(k.Reported(k.ctx, id))
+			k.ok(k.Told(k.ctx, id, 0))
 		}
 	}
 	after := k.now.Add(time.Hour)
@@ -76,7 +76,7 @@ func purgeUntold(k *kit) {
 	k.claimOnly(watched)
 	k.settle(watched, mail.Failed)
 	k.purge(after, after, 100, 0)
-	k.ok(k.Reported(k.ctx, failed))
+	k.ok(k.Told(k.ctx, failed, 0))
 	k.purge(after, after, 100, 1)
 	k.Wait(k.ctx, watched)
 	k.ok(k.Forget(k.ctx, watched))
@@ -87,7 +87,7 @@ func purgeMakesRoom(k *kit) {
 	k.ok(k.Put(k.ctx, env, k.body(env.ID, string(make([]byte, 100))), false))
 	k.claimOnly(env.ID)
 	k.settle(env.ID, mail.Failed)
-	k.ok(k.Reported(k.ctx, env.ID))
+	k.ok(k.Told(k.ctx, env.ID, 0))
 	k.purge(time.Time{}, k.now.Add(time.Hour), 100, 1)
 	next := k.envelope()
 	k.ok(k.Put(k.ctx, next, k.body(next.ID, string(make([]byte, 100))), false))

@@ -56,7 +56,7 @@ func spoilt(k *kit) {
 		k.must(!known, "its client was given an outcome")
 		k.settle(good, mail.Delivered, mail.Delivered)
 	}
-	list, err := k.Unreported(k.ctx, 10)
+	list, err := k.Untold(k.ctx, 10)
 	k.ok(err)
 	k.must(len(list) == 3, "%d are to be reported, want 3", len(list))
 }

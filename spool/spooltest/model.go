@@ -22,9 +22,10 @@ type modelMessage struct {
 	about      mail.ID // it is a report about this message
 	claimed    bool
 	held       bool
-	lost       bool // its text is gone
-	claims     int  // in all, returned ones too
-	reported   bool
+	lost       bool   // its text is gone
+	claims     int    // in all, returned ones too
+	told       []bool // of each recipient
+	asked      []bool // its sender wants to hear of a delivery
 	warned     bool
 	attempts   int
 	due        time.Time
@@ -261,7 +262,22 @@ func (m *model) describe(now time.Time, traces bool) (lines []string) {
 // marked are the marks of a message.
 type marked struct{ Watched, Reported, Warned bool }
 
-func (m *modelMessage) marks() marked { return marked{m.watched, m.reported, m.warned} }
+func (m *modelMessage) marks() marked { return marked{m.watched, m.reported(), m.warned} }
+
+// untold says whether somebody has to be told something.
+func (m *modelMessage) untold() bool {
+	for i, s := range m.recipients {
+		if m.about == 0 && !m.told[i] && (s == mail.Failed || s == mail.Delivered && m.asked[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// reported says whether all has been told, of what we wrote ourselves from the beginning.
+func (m *modelMessage) reported() bool {
+	return m.about != 0 || !m.open() && slices.Contains(m.told, true) && !m.untold()
+}
 
 func describe(id mail.ID, s mail.State, attempts int, next time.Time, marks marked, recipients []mail.RecipientState) string {
 	due := int64(0)

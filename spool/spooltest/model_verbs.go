@@ -43,7 +43,6 @@ func (m *model) release(id mail.ID) bool {
 	}
 	x.touch()
 	x.held, x.due = false, x.received
-	x.reported = x.about != 0
 	x.events = append(x.events, "released")
 	return true
 }
@@ -56,11 +55,10 @@ func (m *model) retry(id mail.ID) bool {
 	x.touch()
 	for i, s := range x.recipients {
 		if s == mail.Failed {
-			x.recipients[i] = mail.Pending
+			x.recipients[i], x.told[i] = mail.Pending, false
 		}
 	}
 	x.due = x.received
-	x.reported = x.about != 0
 	x.events = append(x.events, "retried")
 	return true
 }
@@ -75,13 +73,21 @@ func (m *model) drop(id mail.ID) bool {
 	return true
 }
 
-// setReported and setWarned mark a message; again says whether it may be marked already.
-func (m *model) setReported(id mail.ID, again bool) bool {
+// setTold and setWarned mark a message; again says whether it may be marked already, fate what its recipients must have
+// met, if that matters.
+func (m *model) setTold(id mail.ID, recipients []int, fate mail.RecipientState, again bool) bool {
 	x := m.messages[id]
-	if x == nil || x.reported && !again || !x.reported && x.open() {
+	if x == nil || !again && (x.reported() || len(recipients) == 0) {
 		return false
 	}
-	x.reported = true
+	for _, i := range recipients {
+		if i >= len(x.recipients) || !x.recipients[i].Settled() || fate != "" && x.recipients[i] != fate || !again && x.told[i] {
+			return false
+		}
+	}
+	for _, i := range recipients {
+		x.told[i] = true
+	}
 	return true
 }
 
@@ -98,7 +104,7 @@ func (m *model) setWarned(id mail.ID, again bool) bool {
 func (m *model) purge() (n int) {
 	for id, x := range m.messages {
 		failed := x.count(mail.Failed) > 0
-		if x.open() || failed && (x.watched || !x.reported) {
+		if x.open() || failed && (x.watched || !x.reported()) {
 			continue
 		}
 		delete(m.messages, id)
@@ -107,10 +113,8 @@ func (m *model) purge() (n int) {
 	return n
 }
 
-func (m *model) unreported() []mail.ID {
-	return m.choose(func(x *modelMessage) bool {
-		return !x.open() && x.count(mail.Failed) > 0 && !x.reported && !x.watched
-	})
+func (m *model) untold() []mail.ID {
+	return m.choose(func(x *modelMessage) bool { return x.untold() && !x.watched })
 }
 
 func (m *model) late(before time.Time) []mail.ID {

@@ -67,8 +67,13 @@ func (g *player) put(t *rapid.T) {
 	x := &modelMessage{id: mail.NewID(time.Now()), received: g.now, due: g.now, watched: rapid.Bool().Draw(t, "watch")}
 	env := &mail.Envelope{ID: x.id, Account: g.m.account, Sender: "a@example.com", Received: g.now}
 	for i := range rapid.IntRange(1, 3).Draw(t, "recipients") {
-		env.Recipients = append(env.Recipients, mail.Recipient{Address: fmt.Sprint("r", i), State: mail.Pending})
-		x.recipients = append(x.recipients, mail.Pending)
+		r := mail.Recipient{Address: fmt.Sprint("r", i), State: mail.Pending}
+		asked := rapid.Bool().Draw(t, "notify")
+		if asked {
+			r.Notify = []string{"success"}
+		}
+		env.Recipients = append(env.Recipients, r)
+		x.recipients, x.told, x.asked = append(x.recipients, mail.Pending), append(x.told, false), append(x.asked, asked)
 	}
 	if x.watched {
 		x.waiter = &modelWaiter{}
@@ -191,10 +196,10 @@ func (g *player) compareTold(t *rapid.T) {
 		}
 		return all
 	}
-	list, err := g.s.Unreported(g.ctx(), 1<<20)
-	g.same(t, "unreported", err, true)
-	if want := g.m.unreported(); !slices.Equal(mine(list), want) {
-		t.Fatalf("unreported %v, want %v", mine(list), want)
+	list, err := g.s.Untold(g.ctx(), 1<<20)
+	g.same(t, "untold", err, true)
+	if want := g.m.untold(); !slices.Equal(mine(list), want) {
+		t.Fatalf("untold %v, want %v", mine(list), want)
 	}
 	before := g.now.Add(-time.Minute)
 	list, err = g.s.Late(g.ctx(), before, 1<<20)

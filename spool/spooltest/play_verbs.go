@@ -34,14 +34,17 @@ func (g *player) drop(t *rapid.T) {
 func (g *player) report(t *rapid.T) {
 	kind := rapid.SampledFrom([]mail.Kind{mail.KindFailure, mail.KindSuccess, mail.KindDelay}).Draw(t, "kind")
 	x := &modelMessage{id: mail.NewID(time.Now()), received: g.now, due: g.now, about: g.pick(t),
-		recipients: []mail.RecipientState{mail.Pending}, reported: true, warned: true, events: []string{mail.EventAccepted}}
-	env := &mail.Envelope{ID: x.id, Account: g.m.account, Received: g.now, About: x.about, Kind: kind,
+		recipients: []mail.RecipientState{mail.Pending}, told: make([]bool, 1), asked: make([]bool, 1), warned: true, events: []string{mail.EventAccepted}}
+	env := &mail.Envelope{ID: x.id, Account: g.m.account, Received: g.now, About: x.about, Kind: kind, Tells: drawRecipients(t),
 		Recipients: []mail.Recipient{{Address: "a@example.com", State: mail.Pending}}}
 	allowed := false
-	if kind == mail.KindDelay {
+	switch kind {
+	case mail.KindDelay:
 		allowed = g.m.setWarned(x.about, false)
-	} else {
-		allowed = g.m.setReported(x.about, false)
+	case mail.KindFailure:
+		allowed = g.m.setTold(x.about, env.Tells, mail.Failed, false)
+	default:
+		allowed = g.m.setTold(x.about, env.Tells, mail.Delivered, false)
 	}
 	g.same(t, "report", g.s.Put(g.ctx(), env, g.s.NewBody(x.id), false), allowed)
 	if allowed {
@@ -55,7 +58,13 @@ func (g *player) mark(t *rapid.T) {
 		g.same(t, "warned", g.s.Warned(g.ctx(), id), g.m.setWarned(id, true))
 		return
 	}
-	g.same(t, "reported", g.s.Reported(g.ctx(), id), g.m.setReported(id, true))
+	recipients := drawRecipients(t)
+	g.same(t, "told", g.s.Told(g.ctx(), id, recipients...), g.m.setTold(id, recipients, "", true))
+}
+
+// drawRecipients draws some of the recipients that a message may have.
+func drawRecipients(t *rapid.T) []int {
+	return rapid.SliceOfNDistinct(rapid.IntRange(0, 2), 0, 3, rapid.ID[int]).Draw(t, "recipients")
 }
 
 // lose takes a text away.

@@ -12,14 +12,15 @@ import (
 )
 
 var tellTests = []test{
-	{name: "Unreported lists failures nobody was told about", run: unreported},
-	{name: "Unreported leaves what a client is being told", run: unreportedWatched},
+	{name: "Untold lists failures nobody was told about", run: untoldFailures},
+	{name: "Untold leaves what a client is being told", run: untoldWatched},
+	{name: "Untold lists each recipient's fate as it is known", run: untoldEach},
 	{name: "Put of a report marks what it is about", run: reportMarks},
 	{name: "Put of a second report stores nothing", run: reportOnce},
 	{name: "Put of a report that is not due stores nothing", run: reportNotDue},
 	{name: "Retry has a failure reported again", run: retryReports},
-	{name: "Unconfirmed lists deliveries whose senders asked", run: unconfirmed},
-	{name: "Reported and Warned", run: marks},
+	{name: "Untold lists deliveries whose senders asked", run: untoldDeliveries},
+	{name: "Told and Warned", run: marks},
 	{name: "Late lists what waits long", run: late},
 	{name: "Late leaves what need not be warned about", run: notLate},
 }
@@ -32,11 +33,11 @@ func messageIDs(list []spool.Message) []mail.ID {
 	return all
 }
 
-func (k *kit) wantUnreported(limit int, want ...mail.ID) {
+func (k *kit) wantUntold(limit int, want ...mail.ID) {
 	k.Helper()
-	list, err := k.Unreported(k.ctx, limit)
+	list, err := k.Untold(k.ctx, limit)
 	k.ok(err)
-	k.must(slices.Equal(messageIDs(list), want), "unreported are %v, want %v", messageIDs(list), want)
+	k.must(slices.Equal(messageIDs(list), want), "untold are %v, want %v", messageIDs(list), want)
 }
 
 func (k *kit) wantLate(before time.Time, limit int, want ...mail.ID) {
@@ -61,9 +62,19 @@ func (k *kit) report(kind mail.Kind, about mail.ID) *mail.Envelope {
 	return env
 }
 
-func (k *kit) putReport(kind mail.Kind, about mail.ID) error {
-	k.Helper()
+// reportOf is a report about some of a message's recipients; about the first unless others are named.
+func (k *kit) reportOf(kind mail.Kind, about mail.ID, recipients ...int) *mail.Envelope {
 	env := k.report(kind, about)
+	env.Tells = []int{0}
+	if len(recipients) > 0 {
+		env.Tells = recipients
+	}
+	return env
+}
+
+func (k *kit) putReport(kind mail.Kind, about mail.ID, recipients ...int) error {
+	k.Helper()
+	env := k.reportOf(kind, about, recipients...)
 	err := k.Put(k.ctx, env, k.body(env.ID, "report"), false)
 	_, found := k.Get(k.ctx, env.ID)
 	k.must((err == nil) == (found == nil), "Put said %v, Get says %v", err, found)
@@ -74,19 +85,17 @@ func (k *kit) putReport(kind mail.Kind, about mail.ID) error {
 	return err
 }
 
-func unreported(k *kit) {
-	k.wantUnreported(10)
+func untoldFailures(k *kit) {
+	k.wantUntold(10)
 	a := k.putFailed()
 	partly := k.putClaimed("one@example.com", "two@example.com")
 	k.settle(partly, mail.Delivered, mail.Failed)
-	waits := k.putClaimed("one@example.com", "two@example.com")
-	k.settle(waits, mail.Failed, mail.Deferred) // is told of when all is known
 	delivered := k.putClaimed()
 	k.settle(delivered, mail.Delivered)
-	failing := k.report(mail.KindFailure, a)
-	k.wantUnreported(10, a, partly)
-	k.wantUnreported(1, a)
-	k.wantUnreported(0)
+	failing := k.reportOf(mail.KindFailure, a)
+	k.wantUntold(10, a, partly)
+	k.wantUntold(1, a)
+	k.wantUntold(0)
 	k.putEnvelope(failing, false)
 	k.claimOnly(failing.ID)
 	k.settle(failing.ID, mail.Failed) // nobody reports about a report
@@ -95,32 +104,61 @@ func unreported(k *kit) {
 	k.putEnvelope(alert, false)
 	k.claimOnly(alert.ID)
 	k.settle(alert.ID, mail.Failed)
-	k.wantUnreported(10, partly)
-	k.now = k.now.Add(time.Hour)
-	k.claimOnly(waits)
-	k.settle(waits, "", mail.Delivered)
-	k.wantUnreported(10, partly, waits)
+	k.wantUntold(10, partly)
 }
 
-func unreportedWatched(k *kit) {
+func untoldEach(k *kit) {
+	env := k.envelope("one@example.com", "two@example.com", "three@example.com")
+	env.Recipients[2].Notify = []string{"SUCCESS"}
+	id := k.putEnvelope(env, false)
+	k.claimOnly(id)
+	k.settle(id, mail.Failed, mail.Deferred, mail.Deferred)
+	k.wantUntold(10, id) // the others may be tried for days
+	k.now = k.now.Add(time.Hour)
+	k.claimOnly(id)
+	k.wantUntold(10, id) // also while they are
+	k.must(errors.Is(k.Told(k.ctx, id, 0, 1), spool.ErrNotDue), "told of what is not settled")
+	env = k.reportOf(mail.KindFailure, id)
+	k.ok(k.Put(k.ctx, env, k.body(env.ID, "report"), false))
+	k.wantUntold(10)
+	k.must(!k.get(id).Reported, "the others' fate is not known yet")
+	k.settle(id, "", mail.Failed, mail.Deferred)
+	k.wantUntold(10, id)
+	k.must(errors.Is(k.putReport(mail.KindFailure, id, 0, 1), spool.ErrAlreadyReported), "the first was told twice")
+	k.claimOnly(env.ID)
+	k.settle(env.ID, mail.Delivered)
+	k.ok(k.putReport(mail.KindFailure, id, 1))
+	k.wantUntold(10)
+	k.ok(k.Hold(k.ctx, id))
+	k.ok(k.Release(k.ctx, id))
+	k.wantUntold(10)
+	k.claimOnly(id)
+	k.settle(id, "", "", mail.Delivered)
+	k.wantUntold(10, id)
+	k.ok(k.putReport(mail.KindSuccess, id, 2))
+	k.wantUntold(10)
+	k.must(k.get(id).Reported, "all is told")
+}
+
+func untoldWatched(k *kit) {
 	told, gone := k.putWatched(), k.putWatched()
 	k.claim()
 	k.settle(told, mail.Failed)
 	k.settle(gone, mail.Failed)
-	k.wantUnreported(10)
+	k.wantUntold(10)
 	k.Wait(k.ctx, told)
 	k.Wait(k.ctx, gone)
-	k.wantUnreported(10)
+	k.wantUntold(10)
 	k.ok(k.Forget(k.ctx, told))
 	k.ok(k.Unwatch(k.ctx, gone))
-	k.wantUnreported(10, gone)
+	k.wantUntold(10, gone)
 }
 
 func reportMarks(k *kit) {
 	id := k.putFailed()
 	k.must(!k.get(id).Reported, "reported before anybody did")
 	k.ok(k.putReport(mail.KindFailure, id))
-	k.wantUnreported(10)
+	k.wantUntold(10)
 	k.must(k.get(id).Reported, "not marked")
 
 	waits := k.putClaimed()
@@ -128,7 +166,7 @@ func reportMarks(k *kit) {
 	k.ok(k.putReport(mail.KindDelay, waits))
 	k.must(k.get(waits).Warned && !k.get(waits).Reported, "got %+v", k.get(waits))
 
-	env := k.report(mail.KindFailure, k.putFailed())
+	env := k.reportOf(mail.KindFailure, k.putFailed())
 	k.putEnvelope(env, false)
 	got := k.get(env.ID).Envelope
 	k.must(got.About == env.About && got.Kind == env.Kind, "got %+v", got)
@@ -146,7 +184,7 @@ func reportOnce(k *kit) {
 	var wg sync.WaitGroup
 	var made atomic.Int32
 	for range 8 {
-		env := k.report(mail.KindFailure, raced)
+		env := k.reportOf(mail.KindFailure, raced)
 		b := k.body(env.ID, "report")
 		wg.Go(func() {
 			if k.Put(k.ctx, env, b, false) == nil {
@@ -186,23 +224,23 @@ func retryReports(k *kit) {
 	id := k.putFailed()
 	k.ok(k.putReport(mail.KindFailure, id))
 	k.ok(k.Retry(k.ctx, id))
-	k.must(errors.Is(k.Reported(k.ctx, id), spool.ErrNotDue), "a waiting message was marked as reported")
+	k.must(errors.Is(k.Told(k.ctx, id, 0), spool.ErrNotDue), "a waiting message was marked as told")
 	k.claimOnly(id)
 	k.settle(id, mail.Failed)
-	k.wantUnreported(10, id)
+	k.wantUntold(10, id)
 	k.ok(k.putReport(mail.KindFailure, id))
 
-	env := k.report(mail.KindFailure, k.putFailed())
+	env := k.reportOf(mail.KindFailure, k.putFailed())
 	k.putEnvelope(env, false)
 	k.claimOnly(env.ID)
 	k.settle(env.ID, mail.Failed)
 	k.ok(k.Retry(k.ctx, env.ID))
 	k.claimOnly(env.ID)
 	k.settle(env.ID, mail.Failed)
-	k.wantUnreported(10)
+	k.wantUntold(10)
 }
 
-func unconfirmed(k *kit) {
+func untoldDeliveries(k *kit) {
 	asked := k.envelope("one@example.com", "two@example.com")
 	asked.Recipients[1].Notify = []string{"failure", "success"}
 	k.putEnvelope(asked, false)
@@ -212,37 +250,31 @@ func unconfirmed(k *kit) {
 	k.claim()
 	k.settle(asked.ID, mail.Delivered)
 	k.settle(not.ID, mail.Delivered)
-	list, err := k.Unconfirmed(k.ctx, 10)
-	k.ok(err)
-	k.must(len(list) == 0, "listed before all is known")
+	k.wantUntold(10)
 	k.now = k.now.Add(time.Hour)
 	k.claimOnly(asked.ID)
 	k.settle(asked.ID, "", mail.Delivered)
-	list, err = k.Unconfirmed(k.ctx, 10)
-	k.ok(err)
-	k.must(slices.Equal(messageIDs(list), []mail.ID{asked.ID}), "got %v", messageIDs(list))
-	k.wantUnreported(10)
-	k.ok(k.putReport(mail.KindSuccess, asked.ID))
-	list, err = k.Unconfirmed(k.ctx, 10)
-	k.ok(err)
-	k.must(len(list) == 0, "listed after it was reported")
-	k.must(errors.Is(k.putReport(mail.KindSuccess, asked.ID), spool.ErrAlreadyReported), "reported twice")
+	k.wantUntold(10, asked.ID)
+	k.must(errors.Is(k.putReport(mail.KindFailure, asked.ID, 1), spool.ErrNotDue), "a failure of what was delivered")
+	k.ok(k.putReport(mail.KindSuccess, asked.ID, 1))
+	k.wantUntold(10)
+	k.must(errors.Is(k.putReport(mail.KindSuccess, asked.ID, 1), spool.ErrAlreadyReported), "reported twice")
 }
 
 func marks(k *kit) {
 	failed, waits := k.putFailed(), k.putClaimed()
 	k.settle(waits, mail.Deferred)
 	for range 2 {
-		k.ok(k.Reported(k.ctx, failed))
+		k.ok(k.Told(k.ctx, failed, 0))
 		k.ok(k.Warned(k.ctx, waits))
 	}
-	k.wantUnreported(10)
+	k.wantUntold(10)
 	k.wantLate(k.now.Add(time.Hour), 10)
 	k.must(k.get(failed).Reported && k.get(waits).Warned, "not marked")
 	k.must(errors.Is(k.putReport(mail.KindFailure, failed), spool.ErrAlreadyReported), "reported all the same")
 	k.must(errors.Is(k.putReport(mail.KindDelay, waits), spool.ErrAlreadyReported), "warned all the same")
-	k.must(errors.Is(k.Reported(k.ctx, waits), spool.ErrNotDue), "reported what waits")
-	k.must(errors.Is(k.Reported(k.ctx, mail.NewID(k.now)), spool.ErrNotFound), "marked what is not there")
+	k.must(errors.Is(k.Told(k.ctx, waits, 0), spool.ErrNotDue), "reported what waits")
+	k.must(errors.Is(k.Told(k.ctx, mail.NewID(k.now), 0), spool.ErrNotFound), "marked what is not there")
 	k.must(errors.Is(k.Warned(k.ctx, mail.NewID(k.now)), spool.ErrNotFound), "marked what is not there")
 }
 
@@ -269,7 +301,7 @@ func notLate(k *kit) {
 	failed := k.putFailed()
 	held := k.put()
 	k.ok(k.Hold(k.ctx, held))
-	k.putEnvelope(k.report(mail.KindFailure, failed), false)
+	k.putEnvelope(k.reportOf(mail.KindFailure, failed), false)
 	alert := k.envelope()
 	alert.Kind = mail.KindAlert
 	k.putEnvelope(alert, false)

@@ -36,7 +36,7 @@ func TestClockSetBack(t *testing.T) {
 			}
 			settleAt(t, s, deferred, mail.Deferred, clock.now())
 			settleAt(t, s, failed, mail.Failed, clock.now())
-			check(t, s.Reported(t.Context(), failed))
+			check(t, s.Told(t.Context(), failed, 0))
 			fresh := putAt(t, s, clock.now())
 			check(t, s.SetAccount(t.Context(), mail.Account{Name: "a", State: mail.AccountHeld}))
 			if restart {
@@ -107,7 +107,7 @@ func TestClockSetForwardMakesNothingOld(t *testing.T) {
 	settleAt(t, s, waits, mail.Deferred, clock.now())
 	settleAt(t, s, delivered, mail.Delivered, clock.now())
 	settleAt(t, s, failed, mail.Failed, clock.now())
-	check(t, s.Reported(t.Context(), failed))
+	check(t, s.Told(t.Context(), failed, 0))
 	age := func() time.Duration {
 		since := get(t, s, waits).Since
 		held, err := s.HeldSince(t.Context(), "a", since)

@@ -173,13 +173,13 @@ func anyState() mail.State {
 func tell(s *Spool) error {
 	ctx := context.Background()
 	for {
-		list, err := s.Unreported(ctx, 10)
+		list, err := s.Untold(ctx, 10)
 		if err != nil {
 			return err
 		}
 		for _, m := range list {
 			env := &mail.Envelope{ID: mail.NewID(time.Now()), Account: "reports", Received: time.Now(),
-				Kind: mail.KindFailure, About: m.Envelope.ID, EnvelopeID: checksum(nil),
+				Kind: mail.KindFailure, About: m.Envelope.ID, Tells: m.Envelope.Untold(mail.Failed), EnvelopeID: checksum(nil),
 				Recipients: []mail.Recipient{{Address: "b@example.com"}}}
 			err := s.Put(ctx, env, s.NewBody(env.ID), false)
 			if err != nil && !errors.Is(err, spool.ErrNotDue) && !errors.Is(err, spool.ErrNotFound) {

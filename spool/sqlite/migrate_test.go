@@ -66,10 +66,10 @@ func TestMigrateFromSchema1(t *testing.T) {
 	if len(events) != 2 || events[1].Event != mail.EventDeferred {
 		t.Errorf("the trace is %+v", events)
 	}
-	list, err := s.Unreported(t.Context(), 10)
+	list, err := s.Untold(t.Context(), 10)
 	check(t, err)
 	if len(list) != 1 || list[0].Envelope.ID != 8192 {
-		t.Errorf("unreported: %+v", list)
+		t.Errorf("untold: %+v", list)
 	}
 	if late, err := s.Late(t.Context(), time.Now(), 10); err != nil || len(late) != 1 {
 		t.Errorf("late: %+v, %v", late, err)

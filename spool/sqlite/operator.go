@@ -178,19 +178,15 @@ func (t *tx) requeue(r *row, now time.Time, event string) error {
 	}
 	for i := range list {
 		if list[i].State == mail.Failed && event == eventRetried {
-			list[i].State = mail.Pending
+			list[i].State, list[i].Told = mail.Pending, false
 		}
 	}
 	recipients, err := encode(list)
 	if err != nil {
 		return err
 	}
-	report := reportNone
-	if r.ours() {
-		report = reportDone
-	}
 	due := min(r.received, millis(now))
-	if _, err := t.exec(sqlRequeue, r.id, due, millis(now), report, recipients); err != nil {
+	if _, err := t.exec(sqlRequeue, r.id, due, millis(now), r.toTell(list), recipients); err != nil {
 		return err
 	}
 	return t.addEvent(mail.ID(r.id), mail.Event{Time: now, Event: event, Detail: byAnOperator})

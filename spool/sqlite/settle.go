@@ -15,17 +15,17 @@ import (
 
 // verdict is what a settlement makes of a message.
 type verdict struct {
-	state      int
-	recipients string // JSON
-	reply      string // what List shows as the last reply
-	refused    bool   // every recipient was refused for good
-	confirm    bool   // a recipient has it whose sender wants to be told so
-	outcome    mail.Outcome
+	state   int
+	list    []mail.Recipient
+	reply   string // what List shows as the last reply
+	refused bool   // every recipient was refused for good
+	outcome mail.Outcome
 }
 
 // judge merges the outcomes of an attempt into a message's recipients. It is the one place that decides what a
 // message's state is, and what a client that waits is told.
-func judge(list []mail.Recipient, outcomes map[int]mail.Outcome) (v verdict, err error) {
+func judge(list []mail.Recipient, outcomes map[int]mail.Outcome) (verdict, error) {
+	v := verdict{list: list}
 	order := slices.Sorted(maps.Keys(outcomes))
 	for _, i := range order {
 		if err := settleOne(list, i, outcomes[i]); err != nil {
@@ -35,7 +35,6 @@ func judge(list []mail.Recipient, outcomes map[int]mail.Outcome) (v verdict, err
 	count := map[mail.RecipientState]int{}
 	for _, r := range list {
 		count[r.State]++
-		v.confirm = v.confirm || wantsWord(r)
 	}
 	v.outcome = worstOf(outcomes, order)
 	switch len(list) {
@@ -49,8 +48,7 @@ func judge(list []mail.Recipient, outcomes map[int]mail.Outcome) (v verdict, err
 		v.state, v.outcome.State = stateWaiting, mail.Deferred
 	}
 	v.reply = lastReply(v, list)
-	v.recipients, err = encode(list)
-	return v, err
+	return v, nil
 }
 
 // lastReply is what an operator sees first: why a message failed, if it did, else what was said last. When no server
@@ -184,7 +182,11 @@ func (t *tx) settle(r *row, v verdict, st spool.Settlement, watched bool) error 
 	if v.reply != "" {
 		reply = words(v.reply)
 	}
-	if _, err := t.exec(sqlSettle, r.id, v.state, due, settled, watched, v.recipients, reply, toTell(r, v)); err != nil {
+	recipients, err := encode(v.list)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(sqlSettle, r.id, v.state, due, settled, watched, recipients, reply, r.toTell(v.list)); err != nil {
 		return err
 	}
 	for _, e := range st.Events {

@@ -55,7 +55,7 @@ func (s *Spool) mend(id mail.ID, why error) string {
 // other failure; of a record that cannot be read there is no more to tell than the trace says. The recipients lose the
 // provider's last words, which are in the trace: those were not what they failed for.
 func (s *Spool) setAside(t *tx, r *row, now time.Time, x spool.Spoilt) error {
-	recipients, cause := r.recipients, words(x.Cause.Error())
+	recipients, report, cause := r.recipients, reportDue, words(x.Cause.Error())
 	if list, err := decodeRecipients(recipients); err == nil {
 		for i := range list {
 			if !list[i].State.Settled() {
@@ -65,10 +65,7 @@ func (s *Spool) setAside(t *tx, r *row, now time.Time, x spool.Spoilt) error {
 		if recipients, err = encode(list); err != nil {
 			return err
 		}
-	}
-	report := reportDue
-	if r.report == reportDone {
-		report = reportDone
+		report = r.toTell(list)
 	}
 	if _, err := t.exec(sqlSpoilt, r.id, millis(now), cause, report, recipients); err != nil {
 		return err

@@ -129,10 +129,10 @@ UPDATE message SET state = 0, due = $2, since = $3, settled = 0, report = $4, re
 
 // What is to be told.
 const (
-	sqlUntold      = `SELECT ` + messageColumns + ` FROM message WHERE report = 1 AND state = $1 AND watched = 0 ORDER BY id LIMIT $2`
-	sqlLate        = `SELECT ` + messageColumns + ` FROM message WHERE state = 0 AND warned = 0 AND received < $1 ORDER BY received, id LIMIT $2`
-	sqlSetReported = `UPDATE message SET report = 2 WHERE id = $1`
-	sqlSetWarned   = `UPDATE message SET warned = 1 WHERE id = $1`
+	sqlUntold    = `SELECT ` + messageColumns + ` FROM message WHERE report = 1 AND state BETWEEN 0 AND 4 AND watched = 0 ORDER BY id LIMIT $1`
+	sqlLate      = `SELECT ` + messageColumns + ` FROM message WHERE state = 0 AND warned = 0 AND received < $1 ORDER BY received, id LIMIT $2`
+	sqlSetTold   = `UPDATE message SET report = $2, recipients = $3 WHERE id = $1`
+	sqlSetWarned = `UPDATE message SET warned = 1 WHERE id = $1`
 )
 
 // Purge.

@@ -3,31 +3,31 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/mailbearer/mailbearer/mail"
 	"github.com/mailbearer/mailbearer/spool"
 )
 
-// toTell says what is to be told about a message that a settlement leaves like this. What we wrote ourselves is
-// marked as told from the beginning, and stays so.
-func toTell(r *row, v verdict) int {
+// toTell says what is still to be told about a message whose recipients stand like this: nothing, ever, of what we wrote
+// ourselves.
+func (r *row) toTell(list []mail.Recipient) int {
+	told, open := false, false
+	for _, x := range list {
+		told, open = told || x.Told, open || !x.State.Settled()
+	}
 	switch {
-	case r.report == reportDone:
+	case r.ours():
 		return reportDone
-	case v.state == stateFailed, v.state == stateDelivered && v.confirm:
+	case slices.ContainsFunc(list, mail.Recipient.Untold):
 		return reportDue
+	case told && !open:
+		return reportDone
 	}
 	return reportNone
-}
-
-// wantsWord says whether a recipient was delivered whose sender asked to be told so (RFC 3461 §4.1).
-func wantsWord(r mail.Recipient) bool {
-	return r.State == mail.Delivered &&
-		slices.ContainsFunc(r.Notify, func(n string) bool { return strings.EqualFold(n, "SUCCESS") })
 }
 
 // marksOf are the marks that a new message has from the beginning.
@@ -39,44 +39,85 @@ func marksOf(env *mail.Envelope) (report, warned int) {
 }
 
 // markAbout marks the message that a report is about, or refuses the report.
-func (t *tx) markAbout(env *mail.Envelope) error {
+func (t *tx) markAbout(env *mail.Envelope) (err error) {
 	if env.About == 0 {
 		return nil
 	}
 	switch env.Kind {
-	case mail.KindFailure, mail.KindSuccess:
-		return t.mark(env.About, sqlSetReported, reportable)
+	case mail.KindFailure:
+		err = t.toldAnew(env, mail.Failed)
+	case mail.KindSuccess:
+		err = t.toldAnew(env, mail.Delivered)
 	case mail.KindDelay:
-		return t.mark(env.About, sqlSetWarned, warnable)
+		err = t.warned(env.About, warnable)
 	}
-	return nil
-}
-
-// mark sets a mark if it may be set; no is a refusal.
-func (t *tx) mark(id mail.ID, query string, may func(*row) error) error {
-	r, err := t.get(id)
-	if err == nil {
-		if no := may(r); no != nil {
-			err = refusal{fmt.Errorf("a report about %s: %w", id, no)}
-		}
-	}
-	if err == nil {
-		_, err = t.exec(query, r.id)
+	var no refusal
+	if errors.As(err, &no) {
+		return refusal{fmt.Errorf("a report about %s: %w", env.About, no.error)}
 	}
 	return err
 }
 
-func (r *row) over() bool { return r.state == stateFailed || r.state == stateDelivered }
-
-func reportable(r *row) error {
+// toldAnew notes whom a report tells of: recipients that all met one fate, and none of which was told of before.
+func (t *tx) toldAnew(report *mail.Envelope, fate mail.RecipientState) error {
+	r, err := t.get(report.About)
 	switch {
+	case err != nil:
+		return err
 	case r.report == reportDone:
-		return spool.ErrAlreadyReported
-	case !r.over():
-		return fmt.Errorf("%w: it is not settled", spool.ErrNotDue)
+		return refusal{spool.ErrAlreadyReported}
+	case len(report.Tells) == 0:
+		return refuse("%w: it tells of nobody", spool.ErrNotDue)
 	}
-	return nil
+	return t.told(r, report.Tells, func(x mail.Recipient) error {
+		switch {
+		case x.State != fate:
+			return fmt.Errorf("%w: %s is %s", spool.ErrNotDue, x.Address, x.State)
+		case x.Told:
+			return spool.ErrAlreadyReported
+		}
+		return nil
+	})
 }
+
+// told notes that the fate of some recipients has been told; may refuses that for one of them. In a list that cannot be
+// read there is nobody to name.
+func (t *tx) told(r *row, recipients []int, may func(mail.Recipient) error) error {
+	list, err := decodeRecipients(r.recipients)
+	if err != nil {
+		_, err = t.exec(sqlSetTold, r.id, reportDone, r.recipients)
+		return err
+	}
+	for _, i := range recipients {
+		if i < 0 || i >= len(list) {
+			return refuse("%w: there is no recipient %d", spool.ErrNotDue, i)
+		}
+		if err := may(list[i]); err != nil {
+			return refusal{err}
+		}
+		list[i].Told = true
+	}
+	text, err := encode(list)
+	if err == nil {
+		_, err = t.exec(sqlSetTold, r.id, r.toTell(list), text)
+	}
+	return err
+}
+
+// warned notes that a message's delay has been told; may refuses that.
+func (t *tx) warned(id mail.ID, may func(*row) error) error {
+	r, err := t.get(id)
+	if err != nil {
+		return err
+	}
+	if no := may(r); no != nil {
+		return refusal{no}
+	}
+	_, err = t.exec(sqlSetWarned, r.id)
+	return err
+}
+
+func (r *row) over() bool { return r.state == stateFailed || r.state == stateDelivered }
 
 func warnable(r *row) error {
 	switch {
@@ -88,37 +129,37 @@ func warnable(r *row) error {
 	return nil
 }
 
-// Reported implements spool.Spool.
-func (s *Spool) Reported(ctx context.Context, id mail.ID) error {
-	return s.setMark(ctx, id, sqlSetReported, func(r *row) error {
-		if r.report != reportDone && !r.over() {
-			return fmt.Errorf("%w: it is not settled", spool.ErrNotDue)
+// Told implements spool.Spool.
+func (s *Spool) Told(ctx context.Context, id mail.ID, recipients ...int) error {
+	return s.setMark(ctx, id, func(t *tx) error {
+		r, err := t.get(id)
+		if err != nil {
+			return err
 		}
-		return nil
+		return t.told(r, recipients, func(x mail.Recipient) error {
+			if !x.State.Settled() {
+				return fmt.Errorf("%w: %s is %s", spool.ErrNotDue, x.Address, x.State)
+			}
+			return nil
+		})
 	})
 }
 
 // Warned implements spool.Spool.
 func (s *Spool) Warned(ctx context.Context, id mail.ID) error {
-	return s.setMark(ctx, id, sqlSetWarned, func(*row) error { return nil })
+	return s.setMark(ctx, id, func(t *tx) error { return t.warned(id, func(*row) error { return nil }) })
 }
 
-func (s *Spool) setMark(ctx context.Context, id mail.ID, query string, may func(*row) error) error {
-	err := s.write(ctx, rowOctets, func(t *tx) error { return t.mark(id, query, may) })
-	if err != nil {
+func (s *Spool) setMark(ctx context.Context, id mail.ID, set func(*tx) error) error {
+	if err := s.write(ctx, rowOctets, set); err != nil {
 		return fmt.Errorf("mark %s as told: %w", id, err)
 	}
 	return nil
 }
 
-// Unreported implements spool.Spool.
-func (s *Spool) Unreported(ctx context.Context, limit int) ([]spool.Message, error) {
-	return s.messages(ctx, limit, sqlUntold, stateFailed, limit)
-}
-
-// Unconfirmed implements spool.Spool.
-func (s *Spool) Unconfirmed(ctx context.Context, limit int) ([]spool.Message, error) {
-	return s.messages(ctx, limit, sqlUntold, stateDelivered, limit)
+// Untold implements spool.Spool.
+func (s *Spool) Untold(ctx context.Context, limit int) ([]spool.Message, error) {
+	return s.messages(ctx, limit, sqlUntold, limit)
 }
 
 // Late implements spool.Spool.

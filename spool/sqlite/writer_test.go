@@ -132,7 +132,7 @@ func TestQueryPlans(t *testing.T) {
 	for name, query := range map[string]string{
 		"due": sqlDue, "next due": sqlNextDue, "counts": sqlCounts, "used": sqlUsed, "list": list,
 		"interrupted": sqlInterrupted, "release": sqlRelease, "unwatch": sqlUnwatchFailed, "clamp": sqlClampDue,
-		"get": sqlGet, "body": sqlBody, "trace": sqlTrace,
+		"get": sqlGet, "body": sqlBody, "trace": sqlTrace, "untold": sqlUntold, "late": sqlLate,
 	} {
 		plan := explain(t, s, query)
 		for _, line := range plan {
