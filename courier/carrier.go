@@ -34,6 +34,7 @@ type carrier struct {
 	signed    mail.AccountState    // what the token source showed last
 	delivered time.Time
 	lastError string
+	erredAt   time.Time
 
 	published   mail.Account
 	publishedAt time.Time
@@ -60,6 +61,7 @@ func newCarrier(a Account, o Options, failed func()) *carrier {
 // run works until ctx ends, then waits for the attempts under way. Each turn starts what may be started and sleeps
 // until something happens or the time it named has come.
 func (k *carrier) run(ctx context.Context) {
+	k.recall(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -316,7 +318,7 @@ func (k *carrier) well(ctx context.Context, f finished) {
 func (k *carrier) hold(ctx context.Context, f finished) {
 	now, t, id := time.Now(), f.result.Trouble, f.claimed.Envelope.ID
 	k.acquit(ctx)
-	k.lastError = t.Error()
+	k.lastError, k.erredAt = t.Error(), k.opts.Clock()
 	held, accused := k.cond.met(f, now, k.opts.Retry)
 	k.held.Store(true)
 	if held {
@@ -367,7 +369,7 @@ func (k *carrier) noteOutcome(f finished) {
 		if o.State == mail.Delivered {
 			k.delivered = time.Now()
 		} else {
-			k.lastError = (&mail.Trouble{Reply: o.Reply, Cause: o.Cause}).Error()
+			k.lastError, k.erredAt = (&mail.Trouble{Reply: o.Reply, Cause: o.Cause}).Error(), k.opts.Clock()
 		}
 	}
 }

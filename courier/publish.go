@@ -10,6 +10,16 @@ import (
 // publishEvery bounds how often mere progress (the last delivery) is written for status to read.
 const publishEvery = time.Second
 
+// recall takes over what status showed of the account before we began: a restart has not made mail undelivered.
+func (k *carrier) recall(ctx context.Context) {
+	accounts, err := k.opts.Spool.Accounts(ctx)
+	if err != nil {
+		return // it is shown as unknown until the next delivery
+	}
+	a := accounts[k.Name]
+	k.delivered, k.lastError, k.erredAt = a.LastDelivered, a.LastError, a.LastErrorAt
+}
+
 // publish writes the account's state to the spool when it has changed, and says when to be called again.
 func (k *carrier) publish(ctx context.Context) time.Duration {
 	now := k.state()
@@ -17,7 +27,7 @@ func (k *carrier) publish(ctx context.Context) time.Duration {
 		return idle
 	}
 	quiet := now
-	quiet.LastDelivered, quiet.LastError = k.published.LastDelivered, k.published.LastError
+	quiet.LastDelivered, quiet.LastError, quiet.LastErrorAt = k.published.LastDelivered, k.published.LastError, k.published.LastErrorAt
 	if since := time.Since(k.publishedAt); quiet == k.published && since < publishEvery && ctx.Err() == nil {
 		return publishEvery - since
 	}
@@ -33,7 +43,7 @@ func (k *carrier) publish(ctx context.Context) time.Duration {
 func (k *carrier) state() mail.Account {
 	a := mail.Account{
 		Name: k.Name, Mailbox: k.Mailbox, State: mail.AccountReady, CredentialExpires: k.Expires,
-		LastDelivered: k.delivered, LastError: k.lastError,
+		LastDelivered: k.delivered, LastError: k.lastError, LastErrorAt: k.erredAt,
 	}
 	if k.Sign != nil {
 		s := k.Sign()

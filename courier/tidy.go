@@ -44,6 +44,12 @@ func (c *Courier) tidyOnce(ctx context.Context, now time.Time) {
 	}
 }
 
+// Stray is the trouble of mail whose account is not in the configuration.
+func Stray(account string) *mail.Trouble {
+	return &mail.Trouble{Kind: mail.Refused, Class: mail.ClassConfig, Cause: "no such account is in the configuration",
+		Fix: fmt.Sprintf("Put the account %q back into the configuration and send SIGHUP, or drop its mail: mailbearer queue drop --account %s", account, account)}
+}
+
 // findStrays tells the operators of mail whose account has left the configuration: it waits, and no carrier will ever
 // look at it.
 func (c *Courier) findStrays(ctx context.Context) {
@@ -55,8 +61,7 @@ func (c *Courier) findStrays(ctx context.Context) {
 		if c.carriers[account] != nil || n.Queued() == 0 {
 			continue
 		}
-		t := &mail.Trouble{Kind: mail.Refused, Class: mail.ClassConfig, Cause: "no such account is in the configuration",
-			Fix: fmt.Sprintf("Put the account %q back into the configuration and send SIGHUP, or drop its mail: mailbearer queue drop --account %s", account, account)}
+		t := Stray(account)
 		c.opts.Log.Error().Str("event", mail.EventHeld).Str("account", account).Int("queued", n.Queued()).Str("class", string(t.Class)).
 			Str("cause", t.Cause).Str("fix", t.Fix).Msg("mail waits for an account that is gone")
 		c.opts.Alert(report.Alert{Kind: report.AlertHeld, Account: account, Key: trouble(t), Fix: t.Fix,

@@ -15,6 +15,7 @@ type Account struct {
 	CredentialExpires time.Time
 	LastDelivered     time.Time
 	LastError         string
+	LastErrorAt       time.Time
 }
 
 // AccountState is how an account stands.

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"net/netip"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -83,9 +84,7 @@ func validDomain(d string) bool {
 		return false
 	}
 	if d[0] == '[' {
-		return strings.HasSuffix(d, "]") && !strings.ContainsFunc(d[1:len(d)-1], func(r rune) bool {
-			return !(r == ':' || r == '.' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z')
-		})
+		return validLiteral(d)
 	}
 	for label := range strings.SplitSeq(d, ".") {
 		if label == "" || strings.ContainsFunc(label, func(r rune) bool {
@@ -95,4 +94,14 @@ func validDomain(d string) bool {
 		}
 	}
 	return true
+}
+
+// validLiteral is an address in brackets (RFC 5321 §4.1.3).
+func validLiteral(d string) bool {
+	ip, closed := strings.CutSuffix(d[1:], "]")
+	if len(ip) > 5 && strings.EqualFold(ip[:5], "IPv6:") {
+		ip = ip[5:]
+	}
+	a, err := netip.ParseAddr(ip)
+	return closed && err == nil && a.Zone() == ""
 }

@@ -99,6 +99,9 @@ func (c *conn) capabilities(reply []byte) []byte {
 	var lines []string
 	for line := range strings.SplitSeq(strings.TrimRight(string(reply), "\r\n"), "\r\n") {
 		text := line[4:]
+		if name, ok := strings.CutPrefix(text, "Hello "); ok && len(lines) == 0 {
+			text = c.greets(name)
+		}
 		if text == "CHUNKING" {
 			if c.offersTLS() {
 				lines = append(lines, "STARTTLS")

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 )
 
 // bodyLine bounds a line of a text: long HTML lines pass, an endless one does not.
 const bodyLine = 1 << 20
 
-var errLongLine = errors.New("the message has a line longer than 1 MiB")
+var (
+	errLongLine = errors.New("the message has a line longer than 1 MiB")
+	errStalled  = errors.New("no octet of the message came within idle_timeout")
+)
 
 // body reads one text: everything up to the line that holds a single dot, dot-stuffing undone (RFC 5321 §4.5.2). The
 // session reads here and not from the library, whose reader takes one octet at a time, never sees the end of a text
@@ -58,6 +62,10 @@ func (b *body) fill() {
 	if err := b.conn.in.fill(b.conn.stream); err != nil {
 		b.conn.gone.Store(true)
 		b.err = io.ErrUnexpectedEOF
+		var ne net.Error
+		if errors.As(err, &ne) && ne.Timeout() {
+			b.err = errStalled
+		}
 	}
 }
 

@@ -74,8 +74,8 @@ func (tx *transaction) has(address string) bool {
 	return false
 }
 
-// stands says who a sender is to the provider: itself, or the mailbox where the provider would refuse it.
-func (i AccountInfo) stands(sender string) string {
+// Stands says who a sender is to the provider: itself, or the mailbox where the provider would refuse it.
+func (i AccountInfo) Stands(sender string) string {
 	if i.Mailbox != "" && (i.Rewrite || Unsendable(sender)) {
 		return i.Mailbox
 	}
@@ -86,7 +86,7 @@ func (i AccountInfo) stands(sender string) string {
 func (s *session) envelope(tx *transaction, now time.Time) (*mail.Envelope, *mender) {
 	account, info := s.route(tx)
 	env := &mail.Envelope{
-		ID: mail.NewID(now), Account: account, Sender: info.stands(tx.sender), Recipients: tx.recipients, Received: now,
+		ID: mail.NewID(now), Account: account, Sender: info.Stands(tx.sender), Recipients: tx.recipients, Received: now,
 		SMTPUTF8: tx.utf8, Return: tx.ret, EnvelopeID: tx.envelopeID,
 		Client: mail.Client{
 			Address: s.conn.RemoteAddr().String(), Name: s.smtp.Hostname(), TLS: tlsName(s.conn.tlsState), Listener: s.server.policy.Address,

@@ -5,8 +5,6 @@ import (
 	"net/mail"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // mender makes a message's header section one that the provider takes: who it is from, and the fields that must be
@@ -19,13 +17,18 @@ type mender struct {
 	done    []string // what was mended
 }
 
-// edit returns the section as it goes on. A signed message is left alone but for an author that the provider would
-// refuse: a field that its signer counted as absent would break the signature.
+// edit returns the section as it goes on. A signed message is left alone, unless from = "rewrite" says otherwise: even
+// a field that its signer counted as absent would break the signature.
 func (m *mender) edit(section []byte) []byte {
 	h := ParseHeader(section)
+	vouched := signed(h)
+	if vouched && !m.rewrite {
+		m.leave(h)
+		return section
+	}
 	before := len(m.done)
 	m.author(h)
-	if !signed(h) {
+	if !vouched {
 		if isMboxLine(section) { // ParseHeader has dropped it
 			m.note("mailbox line removed")
 		}
@@ -58,6 +61,14 @@ func signed(h *Header) bool {
 	return false
 }
 
+// leave looks at a signed message and changes nothing. An author whom the provider is likely to refuse is noted: only
+// the signer, or the administrator with from = "rewrite", can name another one.
+func (m *mender) leave(h *Header) {
+	if m.mailbox != "" && len(h.ReplaceUnsendable(m.mailbox)) > 0 {
+		m.note("signed From left")
+	}
+}
+
 // author puts the mailbox in the place of an author that the account may not write as.
 func (m *mender) author(h *Header) {
 	switch {
@@ -65,8 +76,8 @@ func (m *mender) author(h *Header) {
 	case m.rewrite:
 		m.rewriteAuthor(h)
 	default:
-		if h.ReplaceUnsendable(m.mailbox) != "" {
-			m.note("From replaced")
+		for _, field := range h.ReplaceUnsendable(m.mailbox) {
+			m.note(field + " replaced")
 		}
 	}
 }
@@ -74,20 +85,21 @@ func (m *mender) author(h *Header) {
 // rewriteAuthor is from = "rewrite": the mailbox in From with the old display name, the old From in Reply-To.
 func (m *mender) rewriteAuthor(h *Header) {
 	first := slices.IndexFunc(h.fields, func(f rawField) bool { return f.is("From") })
-	if first < 0 {
-		return // complete adds the mailbox
+	if first < 0 { // complete adds the mailbox
+		if h.Has("Sender") {
+			h.Delete("Sender")
+			m.note("Sender removed")
+		}
+		return
 	}
 	old := h.fields[first]
-	list := AddressList(old.value())
+	list := readAuthors(old.value())
 	if len(list) == 1 && strings.EqualFold(list[0].Address, m.mailbox) && len(h.Values("From")) == 1 && !h.Has("Sender") {
 		return
 	}
-	author := mail.Address{Address: m.mailbox}
-	if len(list) > 0 {
-		author.Name = list[0].Name
-		if author.Name == "" && Unsendable(list[0].Address) {
-			author.Name = list[0].Address
-		}
+	author := mail.Address{Name: list[0].Name, Address: m.mailbox}
+	if Unsendable(list[0].Address) {
+		author.Name = nameOf(list[0])
 	}
 	// A Sender beside it would name somebody who does not send this (RFC 5322 §3.6.2).
 	kept := slices.DeleteFunc(slices.Clone(h.fields[first+1:]), func(f rawField) bool { return f.is("From") || f.is("Sender") })
@@ -97,29 +109,6 @@ func (m *mender) rewriteAuthor(h *Header) {
 		h.fields = slices.Insert(h.fields, len(head)+1, replyTo(old))
 	}
 	m.note("From rewritten")
-}
-
-// formatAuthor writes an author so that every receiver can read it. A name in octets that are no UTF-8 is taken for
-// Latin 1, as devices of that age write it; one that still cannot be written is left out.
-func formatAuthor(a mail.Address) string {
-	if !utf8.ValidString(a.Name) {
-		runes := make([]rune, 0, len(a.Name))
-		for _, b := range []byte(a.Name) {
-			runes = append(runes, rune(b))
-		}
-		a.Name = string(runes)
-	}
-	a.Name = strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, a.Name))
-	s := formatAddress(a)
-	if _, err := mail.ParseAddress(s); err != nil {
-		return a.Address
-	}
-	return s
 }
 
 // answerable says whether an old From says more than the mailbox does: an address with a domain that is another.
@@ -154,22 +143,6 @@ func (m *mender) repairAuthor(h *Header) {
 			m.note("From repaired")
 		}
 	}
-}
-
-// oddAuthor finds the one address in a From field that net/mail cannot read.
-func oddAuthor(value string) (mail.Address, bool) {
-	list := AddressList(value)
-	if len(list) != 1 {
-		return mail.Address{}, false
-	}
-	a := list[0]
-	if words := strings.Fields(a.Address); len(words) > 1 && a.Name == "" {
-		last := len(words) - 1
-		a = mail.Address{Name: strings.Join(words[:last], " "), Address: words[last]}
-	}
-	address, err := Address(a.Address)
-	a.Address = address
-	return a, err == nil && !Unsendable(address)
 }
 
 // complete adds what is missing in front of all fields, so that what came stays one piece.

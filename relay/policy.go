@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/mail"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -69,9 +70,14 @@ func (s *session) maySendAs(address, mailbox, field string) error {
 
 // checkHeader holds every address of every From and Sender field against the client's senders: the envelope alone
 // would let a device write as anybody.
-func (s *session) checkHeader(header []byte, mailbox string) error {
+func (s *session) checkHeader(header []byte, mend *mender) error {
 	if _, all := s.senders(); all {
 		return nil
+	}
+	vouched := signed(ParseHeader(header)) && !mend.rewrite
+	mailbox := mend.mailbox
+	if vouched { // whoever it is from, it goes on so
+		mailbox = ""
 	}
 	from := 0
 	for _, f := range fields(header) {
@@ -79,11 +85,14 @@ func (s *session) checkHeader(header []byte, mailbox string) error {
 			continue
 		}
 		if strings.EqualFold(f.name, "From") {
+			if f.body = strings.TrimSpace(f.body); f.body == "" {
+				continue // as good as none: the envelope's sender stands in it
+			}
 			if from++; from > 1 {
 				return refuse(550, smtp.EnhancedCode{5, 7, 1}, "the message has two From fields, which is not allowed where `senders` is limited")
 			}
 		}
-		list, ok := authors(f, header)
+		list, ok := authors(f, vouched)
 		if !ok {
 			return refuse(550, smtp.EnhancedCode{5, 7, 1}, "the %s field cannot be read, which is not allowed where `senders` is limited", f.name)
 		}
@@ -96,21 +105,33 @@ func (s *session) checkHeader(header []byte, mailbox string) error {
 	return nil
 }
 
-// authors are the addresses of a field, or those of them that it will have once it is mended (mend.go).
-func authors(f field, header []byte) (list []string, ok bool) {
-	if read, err := mail.ParseAddressList(f.body); err == nil {
+// authors are the addresses of a field, or those of them that it will have once it is mended (author.go).
+func authors(f field, vouched bool) (list []string, ok bool) {
+	read, err := mail.ParseAddressList(f.body)
+	if err == nil {
 		for _, a := range read {
 			list = append(list, a.Address)
 		}
 		return list, true
 	}
-	if a, ok := oddAuthor(f.body); ok && strings.EqualFold(f.name, "From") && !signed(ParseHeader(header)) {
+	if vouched {
+		return nil, false
+	}
+	if a, ok := oddAuthor(f.body); ok && strings.EqualFold(f.name, "From") {
 		return []string{a.Address}, true
 	}
-	if odd := AddressList(f.body); len(odd) == 1 && isDotString(odd[0].Address) { // root
-		return []string{odd[0].Address}, true
+	odd := readAuthors(f.body)
+	if !slices.ContainsFunc(odd, unsendable) {
+		return nil, false // it stays as it came, and everybody reads it in a way of his own
 	}
-	return nil, false
+	for _, a := range odd {
+		address, err := Address(a.Address)
+		if err != nil {
+			address = "" // the mailbox takes its place, whatever it looks like
+		}
+		list = append(list, address)
+	}
+	return list, true
 }
 
 // field is one header field, unfolded.

@@ -85,6 +85,7 @@ type Options struct {
 	Spool     spool.Spool
 	Log       zerolog.Logger
 	Seen      func(Visit) // each connection that said something, when it has ended; may be nil
+	Stored    func(error) // each message that was made durable (nil), or could not be; may be nil
 }
 
 // Relay is the front door.
@@ -152,11 +153,16 @@ func (l libraryLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Addresses returns the addresses bound, in the order of the listeners: with port 0 they are found here.
+// Addresses returns the addresses bound, in the order of the listeners and as one would configure them: with port 0 the
+// port is found here.
 func (r *Relay) Addresses() []string {
 	var list []string
 	for _, s := range r.servers {
-		list = append(list, s.listener.Addr().String())
+		address := s.policy.Address
+		if !strings.HasPrefix(address, unixPrefix) && !strings.HasPrefix(address, systemdPrefix) {
+			address = s.listener.Addr().String()
+		}
+		list = append(list, address)
 	}
 	return list
 }
@@ -229,5 +235,11 @@ func (r *Relay) closeListeners() {
 	for _, s := range r.servers {
 		s.listener.Close()
 		s.listener.drain()
+	}
+}
+
+func (r *Relay) stored(err error) {
+	if r.opts.Stored != nil {
+		r.opts.Stored(err)
 	}
 }

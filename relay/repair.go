@@ -147,47 +147,6 @@ func (h *Header) Author() string {
 	return ""
 }
 
-// ReplaceUnsendable puts the mailbox in the place of a From address that no provider takes: one that has no domain,
-// or a domain that cannot exist on the Internet. The display name is kept; without one the old address becomes it.
-// It says what stood there, "" when nothing was changed.
-func (h *Header) ReplaceUnsendable(mailbox string) (old string) {
-	for i, f := range h.fields {
-		if !f.is("From") {
-			continue
-		}
-		list := AddressList(f.value())
-		if len(list) != 1 || !Unsendable(list[0].Address) {
-			continue
-		}
-		old = list[0].Address
-		name := list[0].Name
-		if name == "" {
-			name = old
-		}
-		h.fields[i] = makeField("From", formatAddress(mail.Address{Name: name, Address: mailbox}))
-	}
-	return old
-}
-
-// notOnTheInternet are endings that no public name has (RFC 6762, RFC 8375, RFC 2606, and what routers hand out).
-var notOnTheInternet = []string{".local", ".localdomain", ".lan", ".internal"}
-
-// Unsendable says whether a sender can never be one at a provider: the null sender, a name without a domain, or a
-// domain that cannot exist on the Internet.
-func Unsendable(address string) bool {
-	_, domain, ok := cutAddress(address)
-	domain = strings.ToLower(domain)
-	if !ok || domain == "" || domain[0] != '[' && !strings.Contains(domain, ".") {
-		return true
-	}
-	for _, ending := range notOnTheInternet {
-		if strings.HasSuffix(domain, ending) {
-			return true
-		}
-	}
-	return false
-}
-
 // Received is the trace field of a message that was handed over on this machine (RFC 5321 §4.4). It has no `with`:
 // IANA's registry of mail transmission types names wire protocols only ("with local", which one meets, is not in it),
 // and none was spoken. It has no `from` and no user name either, since there is no client host and the user's name is

@@ -17,7 +17,7 @@ func Address(s string) (string, error) {
 	local, domain, hasDomain := cutAddress(s)
 	address := unquoteLocal(local)
 	special := strings.ContainsFunc(local, func(r rune) bool { return r != '.' && !isAtext(r) })
-	if special && address == local || !hasDomain && strings.ContainsRune(address, '@') {
+	if special && address == local || hasDomain && address == "" || !hasDomain && strings.ContainsRune(address, '@') {
 		return "", notAnAddress(s)
 	}
 	if hasDomain {
@@ -121,6 +121,7 @@ func decodeWords(s string) string {
 type listScanner struct {
 	rest          string
 	name, address string // of the element that next found; the address is "" for an empty one
+	bracketed     bool   // it had angle brackets, even if nothing was between them
 }
 
 // next reads up to the comma or semicolon that ends an element. A colon ends a group's name, which is nobody's.
@@ -166,7 +167,7 @@ func (s *listScanner) take(n int) string {
 // element decides which part of what was read is the address. Without angle brackets everything is, and a comment
 // behind it is the name, as in `root (Cron Daemon)`.
 func (s *listScanner) element(words, angle string, hasAngle bool, comment string) {
-	words = strings.TrimSpace(words)
+	words, s.bracketed = strings.TrimSpace(words), hasAngle
 	if hasAngle {
 		s.address = stripRoute(strings.TrimSpace(strings.Trim(angle, "<>")))
 		s.name = strings.TrimSpace(unquoteLocal(words))

@@ -13,6 +13,7 @@ var words = []struct{ theirs, ours string }{
 	{"250 2.0.0 I'll make sure <*> gets this", "250 2.1.5 recipient <*> accepted"},
 	{"250 2.0.0 I have successfully done nothing", "250 2.0.0 OK"},
 	{"250 2.0.0 Session reset", "250 2.0.0 transaction reset"},
+	{"235 2.0.0 Authentication succeeded", "235 2.7.0 Authentication successful"}, // RFC 4954 §6
 	{"221 2.0.0 Bye", "221 2.0.0 closing the connection"},
 	{"252 2.5.0 Cannot VRFY user, but will accept message", "252 2.5.0 addresses are not verified here; send the message to try one"},
 	{"354 Go ahead. End your data with <CR><LF>.<CR><LF>", "354 send the message, and end it with <CRLF>.<CRLF>"},
@@ -50,8 +51,14 @@ func (c *conn) reworded(reply []byte) []byte {
 	if line == "552 5.3.4 Max message size exceeded" {
 		return []byte("552 5.3.4 a message may have " + strconv.FormatInt(c.list.policy.MaxMessageSize, 10) + " octets (max_message_size of this listener)\r\n")
 	}
+	if name, ok := strings.CutPrefix(line, "250 2.0.0 Hello "); ok && c.verb == "HELO" {
+		return []byte("250 " + c.greets(name) + "\r\n") // no enhanced code here (RFC 2034 §3)
+	}
 	return []byte(ours(line) + "\r\n")
 }
+
+// greets is the answer to HELO, and EHLO's first line: our name comes first (RFC 5321 §4.1.1.1).
+func (c *conn) greets(client string) string { return c.list.hostname + " greets " + client }
 
 // ours says in our words what the library says in its own; what it does not say, it leaves.
 func ours(line string) string {

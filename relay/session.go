@@ -125,6 +125,7 @@ func (s *session) Data(io.Reader) error {
 	if err := s.relay.opts.Spool.Put(context.Background(), env, body, watch); err != nil {
 		return s.dataError(err, tx)
 	}
+	s.relay.stored(nil)
 	s.accepted(env, mend, started)
 	if !watch {
 		return verdict(mail.Outcome{}, false, env.ID)
@@ -156,7 +157,7 @@ func (s *session) receive(env *mail.Envelope, body io.Writer, long *longLines, m
 	_, all := s.senders()
 	t := &text{body: long, limit: s.server.policy.MaxMessageSize, strict: !all || mend.rewrite}
 	t.edit = func(header []byte) ([]byte, error) {
-		if err := s.checkHeader(header, mend.mailbox); err != nil {
+		if err := s.checkHeader(header, mend); err != nil {
 			return nil, err
 		}
 		edited := mend.edit(header)
@@ -184,37 +185,8 @@ func (s *session) traceField(env *mail.Envelope) []byte {
 // gets another, before anybody has heard of the first.
 func (s *session) rewrite(env *mail.Envelope, old spool.Body, long *longLines) (spool.Body, error) {
 	defer old.Discard()
-	in, err := old.Reader()
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	if _, err := io.CopyN(io.Discard, in, int64(len(s.traceField(env)))); err != nil {
-		return nil, err
-	}
 	env.ID = mail.NewID(env.Received)
-	body := s.relay.opts.Spool.NewBody(env.ID)
-	out := &eightWriter{out: body}
-	if _, err = out.Write(s.traceField(env)); err == nil {
-		err = long.rewrite(out, in)
-	}
-	if err != nil {
-		body.Discard()
-		return nil, err
-	}
-	env.EightBit, env.Size = out.eight, body.Size()
-	return body, nil
-}
-
-// eightWriter notes whether an octet above 127 passed.
-type eightWriter struct {
-	out   io.Writer
-	eight bool
-}
-
-func (w *eightWriter) Write(p []byte) (int, error) {
-	w.eight = w.eight || hasEight(p)
-	return w.out.Write(p)
+	return rewriteBody(s.relay.opts.Spool.NewBody(env.ID), old, long, env, func() []byte { return s.traceField(env) })
 }
 
 // dataError answers for a text that was not taken. Whatever is not the message's own fault is temporary.
@@ -230,19 +202,30 @@ func (s *session) dataError(err error, tx *transaction) error {
 	case errors.Is(err, errLoop):
 		return s.refused(refuse(554, smtp.EnhancedCode{5, 4, 6}, "more than %d Received fields: the message goes in circles", hopLimit), tx.sender)
 	case errors.Is(err, spool.ErrFull):
-		s.log().Error().Str("sender", tx.sender).Msg("the spool is full (max_size of [spool]); mail is refused with 452 until some is delivered or dropped")
+		s.notStored(err, tx)
 		return refuse(452, smtp.EnhancedCode{4, 3, 1}, "the spool is full; try again later")
 	case errors.Is(err, spool.ErrDiskFull):
-		s.log().Error().Err(err).Str("sender", tx.sender).Msg("the disk is full; mail is refused with 452 until there is room")
+		s.notStored(err, tx)
 		return refuse(452, smtp.EnhancedCode{4, 3, 1}, "the disk of the relay is full; try again later")
 	case errors.Is(err, errLongLine):
 		return s.refused(refuse(554, smtp.EnhancedCode{5, 6, 0}, "a line of the message is longer than %d octets", bodyLine), tx.sender)
+	case errors.Is(err, errStalled):
+		idle := s.server.policy.IdleTimeout.String()
+		s.log().Warn().Str("sender", tx.sender).Str("detail", "nothing came for "+idle+": raise idle_timeout of this listener if the device is only slow").
+			Msg("the client stalled before the end of data; nothing was taken")
+		return refuse(421, smtp.EnhancedCode{4, 4, 2}, "nothing of the message came for %s (idle_timeout of this listener), and nothing was taken; goodbye", idle)
 	case s.conn.gone.Load():
-		s.log().Warn().Str("sender", tx.sender).Msg("the client stalled or went away before the end of data; nothing was taken")
+		s.log().Warn().Str("sender", tx.sender).Msg("the client went away before the end of data; nothing was taken")
 		return errCut
 	}
-	s.log().Error().Err(err).Str("sender", tx.sender).Msg("a message could not be taken; the client is told to try again")
+	s.notStored(err, tx)
 	return refuse(451, smtp.EnhancedCode{4, 3, 0}, "the message could not be stored; try again later")
+}
+
+// notStored tells that a message could not be kept safe. The log of them all is Stored's: there may be thousands.
+func (s *session) notStored(err error, tx *transaction) {
+	s.log().Debug().Err(err).Str("sender", tx.sender).Msg("a message could not be stored; the client is told to try again")
+	s.relay.stored(err)
 }
 
 // accepted logs that custody has passed to us.

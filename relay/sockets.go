@@ -9,13 +9,19 @@ import (
 	"time"
 )
 
+// Kinds of addresses other than host:port.
+const (
+	unixPrefix    = "unix:"
+	systemdPrefix = "systemd:"
+)
+
 // listen binds one address and says in words why it cannot.
 func listen(address string) (net.Listener, error) {
-	if name, ok := strings.CutPrefix(address, "systemd:"); ok {
+	if name, ok := strings.CutPrefix(address, systemdPrefix); ok {
 		return passedListener(name, os.Getenv, os.Getpid(), os.NewFile)
 	}
 	network := "tcp"
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+	if path, ok := strings.CutPrefix(address, unixPrefix); ok {
 		network, address = "unix", path
 		removeStaleSocket(path)
 	}

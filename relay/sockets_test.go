@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
 )
 
 func TestPassedSockets(t *testing.T) {
@@ -58,4 +60,21 @@ func TestPassedSockets(t *testing.T) {
 		c.Close()
 	}
 	l.Close()
+}
+
+// TestAddressesAsConfigured: what the log says is ready can be copied into a configuration.
+func TestAddressesAsConfigured(t *testing.T) {
+	t.Parallel()
+	path := "unix:" + t.TempDir() + "/s"
+	a, b := policy(), policy()
+	a.Address = path
+	r, err := Open(Options{Hostname: "relay.example.test", Listeners: []Listener{a, b}, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close(t.Context())
+	got := r.Addresses()
+	if len(got) != 2 || got[0] != path || !strings.HasPrefix(got[1], "127.0.0.1:") || got[1] == b.Address {
+		t.Errorf("%q, want %q and a port", got, path)
+	}
 }

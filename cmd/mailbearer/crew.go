@@ -166,11 +166,11 @@ func (s *station) raise(a report.Alert) {
 
 func (s *station) relayOptions(cfg *config.Config) (relay.Options, error) {
 	o := relay.Options{
-		Hostname: s.hostname, Route: router(cfg), Spool: s.spool, Log: s.log, Aliases: cfg.Aliases, Seen: s.inventory.seen,
+		Hostname: s.hostname, Route: router(cfg), Spool: s.spool, Log: s.log, Aliases: cfg.Aliases, Seen: s.inventory.seen, Stored: s.shortage.stored,
 		Accounts: make(map[string]relay.AccountInfo),
 	}
 	for _, a := range cfg.Accounts {
-		o.Accounts[a.Name] = relay.AccountInfo{Mailbox: a.Mailbox, Rewrite: a.From == "rewrite"}
+		o.Accounts[a.Name] = accountInfo(&a)
 	}
 	var errs []error
 	for _, l := range cfg.Listeners {
@@ -202,4 +202,9 @@ func (s *station) listener(l config.Listener, dataDir string) (relay.Listener, e
 		MaxMessageSize: l.MaxMessageSize, MaxRecipients: l.MaxRecipients, MaxConnections: l.MaxConnections,
 		MaxConnectionsPerAddress: l.MaxConnectionsPerAddress, IdleTimeout: l.IdleTimeout, TLS: t, ProxyFrom: l.ProxyProtocolFrom,
 	}, nil
+}
+
+// accountInfo is what the front door and sendmail have to know about an account.
+func accountInfo(a *config.Account) relay.AccountInfo {
+	return relay.AccountInfo{Mailbox: a.Mailbox, Rewrite: a.From == "rewrite"}
 }

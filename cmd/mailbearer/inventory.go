@@ -11,9 +11,10 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/mailbearer/mailbearer/config"
 	"github.com/mailbearer/mailbearer/mail"
 	"github.com/mailbearer/mailbearer/relay"
-	"github.com/mailbearer/mailbearer/spool"
+	"github.com/mailbearer/mailbearer/spool/sqlite"
 )
 
 // inventoryEvery is how often visits are written down: a device that connects for each page must not cost a write each.
@@ -84,7 +85,10 @@ func (s *station) writeInventory() {
 // showClients prints the inventory.
 func showClients(ctx context.Context, e *env, asJSON bool) error {
 	clients := []mail.Visit{}
-	err := withSpool(ctx, e, func(sp spool.Spool) error {
+	err := withSpool(ctx, e, func(_ *config.Config, sp *sqlite.Spool) error {
+		if sp == nil {
+			return nil
+		}
 		list, err := sp.Clients(ctx)
 		clients = append(clients, list...)
 		return err

@@ -30,7 +30,8 @@ func loadConfig(path string, options ...config.Option) (*config.Config, error) {
 		strings.Join(places, " and "))
 }
 
-// openSpool opens the spool beside a running relay, or without one.
+// openSpool opens the spool beside a running relay, or without one. It makes none, so that it may be wherever the relay
+// was allowed to make it.
 func openSpool(ctx context.Context, cfg *config.Config) (*sqlite.Spool, error) {
-	return sqlite.Open(ctx, sqlite.Options{Dir: cfg.Relay.DataDir, MaxSize: cfg.Spool.MaxSize})
+	return sqlite.Open(ctx, sqlite.Options{Dir: cfg.Relay.DataDir, MaxSize: cfg.Spool.MaxSize, AllowNetworkFS: true})
 }

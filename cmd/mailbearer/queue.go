@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
+	"github.com/mailbearer/mailbearer/config"
 	"github.com/mailbearer/mailbearer/mail"
 	"github.com/mailbearer/mailbearer/spool"
 	"github.com/mailbearer/mailbearer/spool/sqlite"
@@ -34,12 +36,12 @@ func newQueueList(e *env) *cobra.Command {
 			if err := which.parse(); err != nil {
 				return err
 			}
-			views := []messageView{}
-			err := withSpool(c.Context(), e, func(sp spool.Spool) error {
-				list, err := sp.List(c.Context(), which.filter)
-				for _, m := range list {
-					views = append(views, viewMessage(m))
+			var views []messageView
+			err := withSpool(c.Context(), e, func(cfg *config.Config, sp *sqlite.Spool) (err error) {
+				if err := which.known(c.Context(), cfg, sp); err != nil {
+					return err
 				}
+				views, err = viewQueue(c.Context(), cfg, sp, which.filter)
 				return err
 			})
 			if err != nil {
@@ -61,23 +63,21 @@ func newQueueShow(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show the whole trace of one message",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneArg("one message's ID, as `mailbearer queue list` shows it"),
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := mail.ParseID(args[0])
 			if err != nil {
 				return err
 			}
 			var v messageView
-			err = withSpool(c.Context(), e, func(sp spool.Spool) error {
-				m, err := sp.Get(c.Context(), id)
-				if err != nil {
-					return err
+			err = withSpool(c.Context(), e, func(cfg *config.Config, sp *sqlite.Spool) error {
+				if sp == nil {
+					return spool.ErrNotFound
 				}
-				v = viewMessage(m)
-				v.Trace, err = sp.Trace(c.Context(), id)
+				v, err = viewTrace(c.Context(), cfg, sp, id)
 				return err
 			})
-			if errors.Is(err, spool.ErrNotFound) || err == nil && v.ID == 0 {
+			if errors.Is(err, spool.ErrNotFound) {
 				return fail("%s is not in the spool: it was never accepted here, was refused in the session, or its history has been cleared", id)
 			}
 			if err != nil {
@@ -93,23 +93,40 @@ func newQueueShow(e *env) *cobra.Command {
 	return c
 }
 
-// withSpool opens the spool of the configuration beside a running relay or without one. Where nothing has run yet
-// there is nothing to look at, and do is not called.
-func withSpool(ctx context.Context, e *env, do func(spool.Spool) error) error {
-	cfg, err := loadConfig(e.config)
+// withSpool opens the spool of the configuration beside a running relay or without one. Where nothing has run yet there
+// is none: do is given nil.
+func withSpool(ctx context.Context, e *env, do func(*config.Config, *sqlite.Spool) error) error {
+	cfg, err := loadConfig(e.config, config.WithoutSecrets)
 	if err != nil {
 		return err
 	}
 	sp, err := openSpool(ctx, cfg)
-	if errors.Is(err, sqlite.ErrNoSpool) {
-		return nil
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, sqlite.ErrNoSpool):
+		sp = nil
+	case err != nil:
 		return failure{err}
+	default:
+		defer sp.Close()
 	}
-	defer sp.Close()
-	if err := do(sp); err != nil {
-		return failure{err}
+	var wrong usage
+	if err = do(cfg, sp); err != nil && !errors.As(err, &wrong) {
+		err = failure{err}
 	}
-	return nil
+	return err
+}
+
+// usage marks an error as one in what was asked for, where every other would be a failure.
+type usage struct{ error }
+
+func (u usage) Unwrap() error { return u.error }
+
+// oneArg is cobra.ExactArgs(1) in words that say what is missing.
+func oneArg(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			return nil
+		}
+		return fmt.Errorf("%s needs %s; it was given %d arguments", c.CommandPath(), what, len(args))
+	}
 }

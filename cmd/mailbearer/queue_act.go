@@ -7,11 +7,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/mailbearer/mailbearer/config"
 	"github.com/mailbearer/mailbearer/mail"
 	"github.com/mailbearer/mailbearer/spool"
+	"github.com/mailbearer/mailbearer/spool/sqlite"
 	"github.com/spf13/cobra"
 )
 
@@ -52,9 +54,34 @@ func (c *chosen) filtered() bool {
 	return c.all || c.filter.Account != "" || c.state != "" || c.filter.Sender != "" || c.older != ""
 }
 
-// ids says which messages are meant. A command that changes something does nothing by default to everything.
-func (c *chosen) ids(ctx context.Context, sp spool.Spool, args []string) ([]mail.ID, error) {
-	var ids []mail.ID
+// known refuses a name that is no account's, neither in the configuration nor in the spool: a typing error must not look
+// like an empty queue.
+func (c *chosen) known(ctx context.Context, cfg *config.Config, sp *sqlite.Spool) error {
+	name := c.filter.Account
+	if name == "" || cfg.Account(name) != nil {
+		return nil
+	}
+	if sp != nil {
+		accounts, err := sp.Accounts(ctx)
+		if err != nil {
+			return err
+		}
+		counts, err := sp.Counts(ctx)
+		_, wrote := accounts[name]
+		_, queued := counts[name]
+		if err != nil || wrote || queued {
+			return err
+		}
+	}
+	var names []string
+	for _, a := range cfg.Accounts {
+		names = append(names, a.Name)
+	}
+	return usage{fmt.Errorf("--account %q is no account of the configuration: there is %s", name, strings.Join(names, ", "))}
+}
+
+// named reads IDs from the command line.
+func named(args []string) (ids []mail.ID, err error) {
 	for _, a := range args {
 		id, err := mail.ParseID(a)
 		if err != nil {
@@ -62,8 +89,20 @@ func (c *chosen) ids(ctx context.Context, sp spool.Spool, args []string) ([]mail
 		}
 		ids = append(ids, id)
 	}
+	return ids, nil
+}
+
+// ids says which messages are meant. A command that changes something does nothing by default to everything.
+func (c *chosen) ids(ctx context.Context, cfg *config.Config, sp *sqlite.Spool, args []string) ([]mail.ID, error) {
+	ids, err := named(args)
+	if err != nil {
+		return nil, usage{err}
+	}
 	if len(args) > 0 {
 		return ids, nil
+	}
+	if err := c.known(ctx, cfg, sp); err != nil || sp == nil {
+		return nil, err
 	}
 	list, err := sp.List(ctx, c.filter)
 	for _, m := range list {
@@ -100,8 +139,8 @@ func newQueueAct(e *env, a act) *cobra.Command {
 			if len(args) == 0 && !c.filtered() {
 				return fmt.Errorf("which messages? Name IDs, or use --account, --state, --sender, --older-than or --all")
 			}
-			return withSpool(cmd.Context(), e, func(sp spool.Spool) error {
-				return a.run(cmd.Context(), e, sp, &c, args)
+			return withSpool(cmd.Context(), e, func(cfg *config.Config, sp *sqlite.Spool) error {
+				return a.run(cmd.Context(), e, cfg, sp, &c, args)
 			})
 		},
 	}
@@ -110,21 +149,31 @@ func newQueueAct(e *env, a act) *cobra.Command {
 	return cmd
 }
 
-// doAndProbe does it; what is to go at once makes a held account try at once.
-func (a act) doAndProbe(ctx context.Context, sp spool.Spool, id mail.ID) error {
+// doTo does it and says what comes of it. What is to go at once makes a held account try at once.
+func (a act) doTo(ctx context.Context, cfg *config.Config, sp *sqlite.Spool, id mail.ID) (string, error) {
+	if sp == nil {
+		return "", spool.ErrNotFound
+	}
 	if err := a.do(sp, ctx, id); err != nil || !a.probes {
-		return err
+		return a.done, err
 	}
 	m, err := sp.Get(ctx, id)
 	if err != nil {
-		return nil // it has gone already
+		return a.done, nil // it has gone already
 	}
-	return sp.AskProbe(ctx, m.Envelope.Account)
+	account := m.Envelope.Account
+	switch {
+	case cfg.Account(account) == nil:
+		return fmt.Sprintf("%s, but its account %q is not in the configuration: it waits until it is", a.done, account), nil
+	case !sqlite.Running(cfg.Relay.DataDir):
+		return a.done + ", and goes when the relay runs", nil
+	}
+	return a.done, sp.AskProbe(ctx, account)
 }
 
 // run does it to each message and fails if one of them could not be served.
-func (a act) run(ctx context.Context, e *env, sp spool.Spool, c *chosen, args []string) error {
-	ids, err := c.ids(ctx, sp, args)
+func (a act) run(ctx context.Context, e *env, cfg *config.Config, sp *sqlite.Spool, c *chosen, args []string) error {
+	ids, err := c.ids(ctx, cfg, sp, args)
 	if err != nil {
 		return err
 	}
@@ -134,24 +183,28 @@ func (a act) run(ctx context.Context, e *env, sp spool.Spool, c *chosen, args []
 	}
 	failed := 0
 	for _, id := range ids {
-		switch err := a.doAndProbe(ctx, sp, id); {
-		case err == nil:
-			fmt.Fprintf(e.stdout, "%s %s\n", id, a.done)
-		case errors.Is(err, spool.ErrBusy):
-			failed++
-			fmt.Fprintf(e.stderr, "mailbearer: %s is being sent at this moment: wait for the outcome, then try again\n", id)
-		case errors.Is(err, spool.ErrNotFound):
-			failed++
-			fmt.Fprintf(e.stderr, "mailbearer: %s is not in the spool\n", id)
-		default:
-			failed++
-			fmt.Fprintf(e.stderr, "mailbearer: %s: %v\n", id, err)
+		done, err := a.doTo(ctx, cfg, sp, id)
+		if err == nil {
+			fmt.Fprintf(e.stdout, "%s %s\n", id, done)
+			continue
 		}
+		failed++
+		fmt.Fprintf(e.stderr, "mailbearer: %s %s\n", id, whyNotDone(err))
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d messages were left as they are", failed, len(ids))
+		return fmt.Errorf("%d of %s were left as they are", failed, count(len(ids), "message"))
 	}
 	return nil
+}
+
+func whyNotDone(err error) string {
+	switch {
+	case errors.Is(err, spool.ErrBusy):
+		return "is being sent at this moment: wait for the outcome, then try again"
+	case errors.Is(err, spool.ErrNotFound):
+		return "is not in the spool"
+	}
+	return "cannot be changed: " + err.Error()
 }
 
 func newQueueExport(e *env) *cobra.Command {
@@ -176,15 +229,15 @@ texts), whether the relay is running or not. It is a backup: a relay started on 
 			case len(args) != 1 && to == "":
 				return fmt.Errorf("several messages go to a directory: name one with --to DIR")
 			}
-			return withSpool(cmd.Context(), e, func(sp spool.Spool) error {
+			return withSpool(cmd.Context(), e, func(cfg *config.Config, sp *sqlite.Spool) error {
 				if c.all {
-					if err := sp.Backup(cmd.Context(), to); err != nil {
-						return err
-					}
-					fmt.Fprintf(e.stdout, "The spool is backed up in %s.\n", to)
-					return nil
+					return backUp(cmd.Context(), e, sp, to)
 				}
-				return export(cmd.Context(), e, sp, &c, args, to)
+				ids, err := c.ids(cmd.Context(), cfg, sp, args)
+				if err != nil {
+					return err
+				}
+				return export(cmd.Context(), e, sp, ids, to)
 			})
 		},
 	}
@@ -194,12 +247,25 @@ texts), whether the relay is running or not. It is a backup: a relay started on 
 	return cmd
 }
 
-func export(ctx context.Context, e *env, sp spool.Spool, c *chosen, args []string, to string) error {
-	ids, err := c.ids(ctx, sp, args)
-	if err != nil {
+func backUp(ctx context.Context, e *env, sp *sqlite.Spool, to string) error {
+	if sp == nil {
+		return sqlite.ErrNoSpool
+	}
+	if err := sp.Backup(ctx, to); err != nil {
 		return err
 	}
-	if to == "" {
+	fmt.Fprintf(e.stdout, "The spool is backed up in %s.\n", to)
+	return nil
+}
+
+func export(ctx context.Context, e *env, sp *sqlite.Spool, ids []mail.ID, to string) error {
+	switch {
+	case len(ids) == 0:
+		fmt.Fprintln(e.stdout, "No such messages.")
+		return nil
+	case sp == nil:
+		return fmt.Errorf("%s is not in the spool", ids[0])
+	case to == "":
 		return exportOne(ctx, sp, ids[0], e.stdout)
 	}
 	if err := os.MkdirAll(to, 0o700); err != nil {

@@ -1,14 +1,20 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/mailbearer/mailbearer/config"
+	"github.com/mailbearer/mailbearer/courier"
 	"github.com/mailbearer/mailbearer/mail"
 	"github.com/mailbearer/mailbearer/spool"
+	"github.com/mailbearer/mailbearer/spool/sqlite"
 )
 
 // messageView is the JSON of one message in `queue`; its names are fixed.
@@ -24,7 +30,13 @@ type messageView struct {
 	NextAttempt time.Time       `json:"next_attempt,omitzero"`
 	LastReply   string          `json:"last_reply,omitempty"`
 	Client      string          `json:"client,omitempty"`
-	Trace       []mail.Event    `json:"trace,omitempty"` // of `queue show` only
+
+	// Of an account that is held, or not in the configuration: why the message waits although it is ready or deferred.
+	AccountReason string    `json:"account_reason,omitempty"`
+	AccountFix    string    `json:"account_fix,omitempty"`
+	AccountSince  time.Time `json:"account_since,omitzero"`
+
+	Trace []mail.Event `json:"trace,omitempty"` // of `queue show` only
 }
 
 type recipientView struct {
@@ -33,7 +45,48 @@ type recipientView struct {
 	Reply   string              `json:"reply,omitempty"`
 }
 
-func viewMessage(m spool.Message) messageView {
+// viewQueue lists messages, each with what it waits for.
+func viewQueue(ctx context.Context, cfg *config.Config, sp *sqlite.Spool, f spool.Filter) ([]messageView, error) {
+	views := []messageView{}
+	if sp == nil {
+		return views, nil
+	}
+	accounts, err := sp.Accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err := sp.List(ctx, f)
+	for _, m := range list {
+		views = append(views, viewMessage(m, standing(cfg, accounts, m.Envelope.Account)))
+	}
+	return views, err
+}
+
+// viewTrace is one message with its whole trace.
+func viewTrace(ctx context.Context, cfg *config.Config, sp *sqlite.Spool, id mail.ID) (messageView, error) {
+	m, err := sp.Get(ctx, id)
+	if err != nil {
+		return messageView{}, err
+	}
+	accounts, err := sp.Accounts(ctx)
+	if err != nil {
+		return messageView{}, err
+	}
+	v := viewMessage(m, standing(cfg, accounts, m.Envelope.Account))
+	v.Trace, err = sp.Trace(ctx, id)
+	return v, err
+}
+
+// standing is the state of an account as the courier wrote it down. One that is not in the configuration sends nothing.
+func standing(cfg *config.Config, accounts map[string]mail.Account, name string) mail.Account {
+	if cfg.Account(name) != nil {
+		return accounts[name]
+	}
+	t := courier.Stray(name)
+	return mail.Account{Name: name, State: mail.AccountHeld, Reason: t.Cause, Fix: t.Fix}
+}
+
+func viewMessage(m spool.Message, a mail.Account) messageView {
 	v := messageView{
 		ID: m.Envelope.ID, Account: m.Envelope.Account, State: m.State, Sender: m.Envelope.Sender,
 		Recipients: []recipientView{}, Size: m.Envelope.Size, Received: utc(m.Envelope.Received),
@@ -41,6 +94,9 @@ func viewMessage(m spool.Message) messageView {
 	}
 	for _, r := range m.Envelope.Recipients {
 		v.Recipients = append(v.Recipients, recipientView{r.Address, r.State, r.Reply})
+	}
+	if a.State == mail.AccountHeld && (m.State == mail.StateReady || m.State == mail.StateDeferred) {
+		v.AccountReason, v.AccountFix, v.AccountSince = a.Reason, a.Fix, utc(a.Since)
 	}
 	return v
 }
@@ -52,11 +108,41 @@ func printQueue(w io.Writer, views []messageView) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "ID\tSTATE\tACCOUNT\tRECEIVED\tSIZE\tTRIES\tNEXT\tSENDER\tRECIPIENTS\tLAST REPLY")
+	waits := map[string]messageView{}
 	for _, v := range views {
+		if v.AccountReason != "" {
+			waits[v.Account] = v
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t<%s>\t%s\t%s\n", v.ID, v.State, v.Account, clock(v.Received), v.Size,
-			v.Attempts, clock(v.NextAttempt), v.Sender, v.summary(), safe(v.LastReply))
+			v.Attempts, v.next(), v.Sender, v.summary(), safe(v.LastReply))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(waits)) {
+		fmt.Fprintln(w)
+		waits[name].printAccount(w)
+	}
+	return nil
+}
+
+// next is when the message is tried again; while its account is held, it is the account that is.
+func (v messageView) next() string {
+	if v.AccountReason != "" {
+		return "waits for account"
+	}
+	return clock(v.NextAttempt)
+}
+
+func (v messageView) printAccount(w io.Writer) {
+	since := ""
+	if !v.AccountSince.IsZero() {
+		since = " since " + clock(v.AccountSince)
+	}
+	fmt.Fprintf(w, "The account %s is held%s: %s\n", v.Account, since, safe(v.AccountReason))
+	if v.AccountFix != "" {
+		fmt.Fprintf(w, "What to do: %s\n", v.AccountFix)
+	}
 }
 
 func (v messageView) summary() string {
@@ -71,12 +157,15 @@ func (v messageView) summary() string {
 }
 
 func (v messageView) print(w io.Writer) error {
-	fmt.Fprintf(w, "%s  %s, account %s, %d octets, %d tries\n", v.ID, v.State, v.Account, v.Size, v.Attempts)
+	fmt.Fprintf(w, "%s  %s, account %s, %s, %s\n", v.ID, v.State, v.Account, count(v.Size, "octet"), count(v.Attempts, "attempt"))
 	fmt.Fprintf(w, "from <%s>, client %s, received %s\n", v.Sender, v.Client, clock(v.Received))
 	for _, r := range v.Recipients {
 		fmt.Fprintf(w, "  to <%s>  %s  %s\n", r.Address, r.State, safe(r.Reply))
 	}
-	if !v.NextAttempt.IsZero() {
+	switch {
+	case v.AccountReason != "":
+		v.printAccount(w)
+	case !v.NextAttempt.IsZero():
 		fmt.Fprintf(w, "next attempt %s\n", clock(v.NextAttempt))
 	}
 	for _, t := range v.Trace {
@@ -107,6 +196,14 @@ func printTraceFields(w io.Writer, t mail.Event) {
 			fmt.Fprintf(w, "\n    %s: %s", f.name, safe(f.value))
 		}
 	}
+}
+
+// count writes a number with its noun.
+func count[N int | int64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // safe keeps a peer's words from moving a terminal's cursor.

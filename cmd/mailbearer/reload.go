@@ -73,6 +73,7 @@ func (s *station) reloaded(cfg *config.Config, restart []string) {
 	for _, key := range restart {
 		s.log.Warn().Str("detail", key).Msg("SIGHUP: this key has changed and needs a restart; until then its old value stays in force")
 	}
+	s.noteConfig(cfg, restart)
 	s.log.Info().Int("accounts", len(cfg.Accounts)).Int("listeners", len(cfg.Listeners)).
 		Msg("SIGHUP: the configuration has been read again and is in force; every held account is tried at once")
 	s.hurry()

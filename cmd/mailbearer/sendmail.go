@@ -106,15 +106,11 @@ func sendmailQueue(ctx context.Context, e *env, inv *invocation) error {
 	if may, err := enterSpool(cfg.Relay.DataDir); err != nil || !may {
 		return exitWith(exNoPerm, "only root and the relay's user may see the queue: sudo mailbearer queue list")
 	}
-	views := []messageView{}
+	var views []messageView
 	sp, err := openSpool(ctx, cfg)
 	if err == nil {
 		defer sp.Close()
-		var list []spool.Message
-		list, err = sp.List(ctx, spool.Filter{Now: time.Now()})
-		for _, m := range list {
-			views = append(views, viewMessage(m))
-		}
+		views, err = viewQueue(ctx, cfg, sp, spool.Filter{Now: time.Now()})
 	}
 	switch {
 	case err != nil && !errors.Is(err, sqlite.ErrNoSpool):
@@ -164,7 +160,10 @@ func sendmailMessage(ctx context.Context, e *env, inv *invocation) error {
 
 // post puts the message into the spool.
 func (i *invocation) post(ctx context.Context, cfg *config.Config, user string, in *input) (mail.ID, error) {
-	sp, err := sqlite.Open(ctx, sqlite.Options{Dir: cfg.Relay.DataDir, MaxSize: cfg.Spool.MaxSize, Create: true})
+	sp, err := openSpool(ctx, cfg)
+	if err != nil { // there is none, or it is of an older version
+		sp, err = sqlite.Open(ctx, sqlite.Options{Dir: cfg.Relay.DataDir, MaxSize: cfg.Spool.MaxSize, Create: true})
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -172,7 +171,8 @@ func (i *invocation) post(ctx context.Context, cfg *config.Config, user string, 
 	now := time.Now()
 	p := newPosting(ctx, cfg, i.request, user, mail.NewID(now), now)
 	p.fromHeader = i.fromHeader
-	return p.env.ID, p.put(sp, in)
+	err = p.put(sp, in)
+	return p.env.ID, err
 }
 
 const (

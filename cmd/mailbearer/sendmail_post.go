@@ -76,25 +76,12 @@ func newPosting(ctx context.Context, cfg *config.Config, r request, user string,
 
 // put streams the text into the spool and makes it durable.
 func (p *posting) put(sp spool.Spool, in io.Reader) error {
-	body := sp.NewBody(p.env.ID)
-	if err := p.take(body, in); err != nil {
-		body.Discard()
+	post := relay.Post{Spool: sp, Envelope: p.env, Hostname: p.hostname, Limit: localLimit(p.cfg), Edit: p.edit}
+	body, err := post.Take(in)
+	if err != nil {
 		return err
 	}
-	p.env.Size = body.Size()
 	return sp.Put(context.Background(), p.env, body, false)
-}
-
-func (p *posting) take(body spool.Body, in io.Reader) error {
-	if _, err := body.Write(relay.Received(p.hostname, p.env.ID.String(), p.env.Received)); err != nil {
-		return err
-	}
-	t := relay.NewText(body, localLimit(p.cfg), p.edit)
-	if err := copyText(t, in); err != nil {
-		return err
-	}
-	p.env.EightBit = t.EightBit()
-	return nil
 }
 
 func copyText(t *relay.Text, in io.Reader) error {
@@ -104,21 +91,22 @@ func copyText(t *relay.Text, in io.Reader) error {
 	return t.Close()
 }
 
-// edit fills the envelope and mends the header section.
-func (p *posting) edit(h *relay.Header) error {
+// edit fills the envelope from the header section and says how the message is to be mended.
+func (p *posting) edit(h *relay.Header) (relay.Mending, error) {
 	if err := p.request.gather(h, p.fromHeader); err != nil {
-		return err
+		return relay.Mending{}, err
 	}
 	account := p.address()
 	if n, most := len(p.env.Recipients), localRecipients(p.cfg); n > most {
-		return exitWith(exData, "%d recipients are more than %d (the largest max_recipients of the listeners): send it in parts, or raise it", n, most)
+		return relay.Mending{}, exitWith(exData, "%d recipients are more than %d (the largest max_recipients of the listeners): send it in parts, or raise it", n, most)
 	}
-	h.ReplaceUnsendable(account.Mailbox)
-	h.Complete(relay.Missing{
-		Date: p.env.Received, MessageID: p.env.ID.String() + "@" + domainOf(account.Mailbox),
-		From: netmail.Address{Name: p.request.FullName, Address: p.env.Sender},
-	})
-	return nil
+	return relay.Mending{
+		AccountInfo: accountInfo(account), UTF8: p.env.SMTPUTF8,
+		Missing: relay.Missing{
+			Date: p.env.Received, MessageID: p.env.ID.String() + "@" + domainOf(account.Mailbox),
+			From: netmail.Address{Name: p.request.FullName, Address: p.env.Sender},
+		},
+	}, nil
 }
 
 // address completes sender and recipients and chooses the account. What has no domain gets that of the account's
@@ -132,8 +120,11 @@ func (p *posting) address() *config.Account {
 		q.Sender = p.sender(account.Mailbox)
 		q.Recipients = relay.Expand(p.request.Recipients, p.cfg.Aliases, domainOf(account.Mailbox))
 	}
-	p.env.Account, p.env.Sender = account.Name, q.Sender
-	p.env.SMTPUTF8 = !isASCII(q.Sender)
+	p.env.Account, p.env.Sender = account.Name, accountInfo(account).Stands(q.Sender)
+	if p.request.SenderGiven && p.request.Sender != p.env.Sender {
+		p.env.Client.Sender = p.request.Sender
+	}
+	p.env.SMTPUTF8 = !isASCII(p.env.Sender)
 	for _, r := range q.Recipients {
 		p.env.Recipients = append(p.env.Recipients, mail.Recipient{Address: r, State: mail.Pending, Notify: p.request.Notify})
 		p.env.SMTPUTF8 = p.env.SMTPUTF8 || !isASCII(r)
@@ -141,8 +132,7 @@ func (p *posting) address() *config.Account {
 	return account
 }
 
-// sender is the envelope's: the one that was given, if a provider can take it; the user at the mailbox's domain if
-// none was.
+// sender is the one that was given, if a provider can take it; the user at the mailbox's domain if none was.
 func (p *posting) sender(mailbox string) string {
 	sender := p.request.Sender
 	if !p.request.SenderGiven {

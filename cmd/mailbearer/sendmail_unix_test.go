@@ -75,6 +75,17 @@ func (w *world) sendAs(uid uint32, text string, args ...string) (stderr string, 
 	return string(out), c.ProcessState.ExitCode()
 }
 
+// openDrop makes the drop folder, as an administrator does.
+func (w *world) openDrop() {
+	w.t.Helper()
+	dir := filepath.Join(w.dir, "data-drop")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	os.Chown(dir, relayUID, relayUID)
+	os.Chmod(dir, os.ModeSticky|os.ModeSetgid|0o733)
+}
+
 // startAs runs the relay as relayUID.
 func (w *world) startAs() {
 	w.t.Helper()
@@ -120,11 +131,7 @@ func TestSendmailOfOtherUsers(t *testing.T) {
 		}
 		return err
 	})
-	if err := os.Mkdir(drop, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	os.Chown(drop, relayUID, relayUID)
-	os.Chmod(drop, os.ModeSticky|os.ModeSetgid|0o733)
+	w.openDrop()
 	if errs, code := w.sendAs(otherUID, string(message("down", 4096)), "-t", "-i"); code != 0 { // the relay is down
 		t.Fatalf("as another user: exit %d, %s", code, errs)
 	}
@@ -315,5 +322,38 @@ func TestDropFolderUnsafe(t *testing.T) {
 		if err := openDropDir(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+}
+
+// TestDropFolderMends: so is what other users' jobs print, at any size, and it is taken in once.
+func TestDropFolderMends(t *testing.T) {
+	t.Parallel()
+	w := newUsersWorld(t)
+	w.openDrop()
+	w.startAs()
+	text, _ := oddCron("dropped")
+	for _, more := range []string{"", strings.Repeat("an ordinary line\n", 20<<10)} {
+		if errs, code := w.sendAs(otherUID, text+more, "-i", "a@example.com"); code != 0 {
+			t.Fatalf("exit %d, %s", code, errs)
+		}
+	}
+	for _, m := range w.arrived(2, 15*time.Second) {
+		if len(m.Data) < 64<<10 {
+			mendedCron(t, m.Data)
+		} else if strings.Count(string(m.Data), "an ordinary line\r\n") != 20<<10 || !strings.Contains(string(m.Data), "quoted-printable") {
+			t.Errorf("the large message arrived as %.300q…", m.Data)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(w.dir, "data-drop")); err != nil || len(left) != 0 {
+		t.Errorf("left in the drop folder: %v, %v", left, err)
+	}
+	left, err := filepath.Glob(filepath.Join(w.dir, "data", "bodies", "*"))
+	for _, path := range left {
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			t.Errorf("left in the spool: %s (%v)", path, err)
+		}
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -29,6 +29,7 @@ type station struct {
 	crew     atomic.Pointer[crew] // what the present configuration makes
 
 	inventory inventory
+	shortage  shortage
 	drops     bool           // take in the drop folder of sendmail
 	leaving   sync.WaitGroup // what former crews have still under way
 	carried   []*job         // couriers that were replaced and may still await a last word
@@ -37,6 +38,7 @@ type station struct {
 // openStation opens every room. What it has opened is closed again if a later one cannot be.
 func openStation(ctx context.Context, cfg *config.Config, log zerolog.Logger, risks spoolRisks) (_ *station, err error) {
 	s := &station{log: log, hostname: cfg.Relay.Hostname}
+	s.shortage = shortage{log: log, raise: s.raise}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -137,6 +139,7 @@ func (s *station) run(ctx context.Context, hangups <-chan os.Signal, load func()
 	if s.drops {
 		work.Go(func() { s.takeDrops(carry) })
 	}
+	s.noteConfig(c.cfg, nil)
 	c.relay.Serve()
 	s.log.Info().Strs("listeners", c.relay.Addresses()).Int("accounts", len(c.accounts)).Str("version", version()).Msg("mailbearer is ready")
 	for ctx.Err() == nil {

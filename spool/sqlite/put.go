@@ -49,10 +49,7 @@ func (s *Spool) put(ctx context.Context, env *mail.Envelope, b *body, watch bool
 	}
 	account := env.Account
 	err = s.write(ctx, len(b.text)+rowOctets, func(t *tx) error {
-		if s.opt.MaxSize > 0 && t.used+b.size > s.opt.MaxSize {
-			return refusal{spool.ErrFull}
-		}
-		if err := s.room(t.growth + int64(len(b.text))); err != nil {
+		if err := s.fits(t, env, b); err != nil {
 			return refusal{err}
 		}
 		if err := t.markAbout(env); err != nil {
@@ -73,6 +70,18 @@ func (s *Spool) put(ctx context.Context, env *mail.Envelope, b *body, watch bool
 	})
 	s.settleFile(b, err)
 	return err
+}
+
+// fits says whether there is room for a message. An alert is let in where others are not, since it says that there is
+// none; alerts are short and few.
+func (s *Spool) fits(t *tx, env *mail.Envelope, b *body) error {
+	if env.Kind == mail.KindAlert {
+		return nil
+	}
+	if s.opt.MaxSize > 0 && t.used+b.size > s.opt.MaxSize {
+		return spool.ErrFull
+	}
+	return s.room(t.growth + int64(len(b.text)))
 }
 
 // insert writes the two rows of a message, or the one of a message whose text has a file.

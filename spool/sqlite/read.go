@@ -177,3 +177,19 @@ func addCount(c spool.Counts, state, ready, all int) spool.Counts {
 	}
 	return c
 }
+
+// Room says how many octets the texts take of max_size, and why a message would be refused at this moment: nil when a
+// short one would not be.
+func (s *Spool) Room(ctx context.Context) (used int64, full, err error) {
+	var clock int64
+	if err = s.one(ctx, []any{&used, &clock}, sqlLedger); err != nil {
+		return 0, nil, fmt.Errorf("read how full the spool is: %w", err)
+	}
+	if s.opt.MaxSize > 0 && used+shortText > s.opt.MaxSize {
+		return used, spool.ErrFull, nil
+	}
+	return used, s.room(shortText), nil
+}
+
+// shortText is more than a short message has.
+const shortText = 16 << 10
