@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -51,6 +52,8 @@ type Endpoints struct {
 	Token     string `toml:"token" check:"url"`
 	Authorize string `toml:"authorize" check:"url"`
 	Device    string `toml:"device" check:"url"`
+	Redirect  string `toml:"redirect" check:"loopback"` // where a browser comes back to after a sign-in; default http://localhost, any port
+	Issuer    string `toml:"issuer" check:"url"`        // as the provider writes itself; default the token endpoint for signed proofs
 	SASL      string `toml:"sasl" values:"xoauth2|oauthbearer"`
 	CAFile    string `toml:"ca_file" file:"exists"` // PEM, trusted besides the system's
 }
@@ -88,7 +91,7 @@ func (r *reader) account(c *Config, a *Account, n *node) {
 		r.mistake(n.lineOf("transport"), "account.transport", "%q needs Microsoft Graph, which %s does not have: use \"smtp\"", a.Transport, p.name)
 	}
 	r.flow(a, p, n)
-	r.endpoints(p, n)
+	r.endpoints(a, p, n)
 	p.fill(a)
 	r.certificate(c, a, n.get("oauth"))
 	held(r.err, c, a, n.get("oauth"), "account.oauth", oauthRules)
@@ -121,23 +124,30 @@ func (r *reader) flow(a *Account, p *provider, n *node) {
 	}
 }
 
-// endpoints holds the keys of [account.endpoints] against the provider.
-func (r *reader) endpoints(p *provider, n *node) {
+// endpoints holds the keys of [account.endpoints] against the provider and the flow.
+func (r *reader) endpoints(a *Account, p *provider, n *node) {
 	e := n.get("endpoints")
 	if p.custom() {
-		for _, key := range []string{"smtp", "token"} {
+		needed := func(key, by string) {
 			if v := e.get(key); v == nil || v.scalar == "" {
-				line := n.lineOf("endpoints")
-				r.mistake(line, "account.endpoints."+key, `is missing: provider = "custom" needs it`)
+				r.mistake(n.lineOf("endpoints"), "account.endpoints."+key, `is missing: provider = "custom"%s needs it`, by)
 			}
 		}
+		needed("smtp", "")
+		needed("token", "")
+		if page := map[string]string{"device-code": "device", "browser": "authorize"}[a.OAuth.Flow]; page != "" {
+			needed(page, fmt.Sprintf(" with flow = %q", a.OAuth.Flow))
+		}
 	}
-	of := map[bool][]string{true: {"authority", "graph"}, false: {"token", "authorize", "device"}}
+	of := map[bool][]string{true: {"authority", "graph"}, false: {"token", "authorize", "device", "issuer"}}
 	for _, key := range of[!p.entra()] {
 		if e.has(key) {
 			others := providerNames(func(q *provider) bool { return q.entra() != p.entra() })
 			r.mistake(e.lineOf(key), "account.endpoints."+key, "does not belong to provider = %q, but to %s", p.name, orList(others))
 		}
+	}
+	if f := flowNamed(a.OAuth.Flow); f != nil && f.app && e.has("redirect") {
+		r.mistake(e.lineOf("redirect"), "account.endpoints.redirect", `does not belong to flow = %q, in which nobody signs in with a browser, but to "browser": remove it`, f.name)
 	}
 }
 
@@ -174,6 +184,13 @@ var oauthRules = []rule[Account]{
 		}
 		return ""
 	}},
+	{"client_secret", func(_ *Config, a *Account, n *node) string {
+		f := flowNamed(a.OAuth.Flow)
+		if f != nil && f.takes("client_secret") && f.takes("certificate") && n.has("client_secret") && n.has("certificate") {
+			return "stands beside certificate: an app proves who it is by one of them; keep the one that is registered at the provider, and remove the other"
+		}
+		return ""
+	}},
 }
 
 var oauthWarnings = []rule[Account]{
@@ -187,6 +204,14 @@ var oauthWarnings = []rule[Account]{
 		secret, err := a.OAuth.ClientSecret.Reveal()
 		if err == nil && providerNamed(a.Provider).entra() && looksLikeID(secret) {
 			return `looks like the "Secret ID": Entra wants the "Value", which it shows only once, when the secret is made`
+		}
+		return ""
+	}},
+	{"scopes", func(_ *Config, a *Account, _ *node) string {
+		f, p := flowNamed(a.OAuth.Flow), providerNamed(a.Provider)
+		if f != nil && !f.app && p.custom() && len(a.OAuth.Scopes) == 0 {
+			return "is missing: the provider decides by itself what the sign-in is good for, which is often not sending mail, and may end it within the hour; " +
+				`write the scope for SMTP from the provider's documentation, and what it wants for a refresh token, often "offline_access"`
 		}
 		return ""
 	}},

@@ -22,6 +22,7 @@ var checks = map[string]func(string) string{
 	"endpoint": checkEndpoint,
 	"hostname": checkHostname,
 	"listen":   checkListen,
+	"loopback": checkLoopback,
 	"name":     checkName,
 	"proxy":    checkProxy,
 	"tenant":   checkTenant,
@@ -161,6 +162,25 @@ func checkURL(s string) string {
 		return quote(s) + ` is not a URL: write it as in "https://login.example.com"`
 	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopbackHost(u.Hostname())):
 		return quote(s) + " must begin with https://"
+	}
+	return ""
+}
+
+const loopbackHelp = `write the one that is registered for the app, as in "http://127.0.0.1:8400/callback"; without a port any free one is taken`
+
+// checkLoopback wants an address of this machine alone (RFC 8252 §7.3): the code that comes to it is worth a sign-in, and
+// the page there has no certificate.
+func checkLoopback(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return quote(s) + " is not a URL: " + loopbackHelp
+	case u.Scheme != "http":
+		return quote(s) + " must begin with http://, since it is this machine's own: " + loopbackHelp
+	case !isLoopbackHost(u.Hostname()):
+		return quote(s) + " is not this machine's own address: " + loopbackHelp
+	case u.Port() != "":
+		return checkHostPort(u.Host, 1, loopbackHelp)
 	}
 	return ""
 }

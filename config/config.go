@@ -6,6 +6,7 @@ import "time"
 // another one.
 type Config struct {
 	File      string              `toml:"-"` // the name it was loaded by
+	Digest    string              `toml:"-"` // SHA-256 of its text in hex: two readings of the same text have the same
 	Relay     Relay               `toml:"relay"`
 	Listeners []Listener          `toml:"listener"` // at least one: without a [[listener]] the default one
 	Users     []User              `toml:"user"`

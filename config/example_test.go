@@ -24,7 +24,7 @@ func TestExample(t *testing.T) {
 	o := got.Accounts[0].OAuth
 	want := parse(t, strings.NewReplacer("noreply@Example.com", got.Accounts[0].Mailbox,
 		"contoso.onmicrosoft.com", o.Tenant, "11111111-2222-3333-4444-555555555555", o.ClientID).Replace(account))
-	want.File, want.Accounts[0].OAuth.ClientSecret = got.File, o.ClientSecret
+	want.File, want.Digest, want.Accounts[0].OAuth.ClientSecret = got.File, got.Digest, o.ClientSecret
 	if diff := cmp.Diff(want, got, comparePrefixes, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("the example differs from the defaults (-default +example):\n%s", diff)
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -60,7 +61,11 @@ func Parse(name string, text []byte, options ...Option) (*Config, error) {
 		missingCertificate: slices.Contains(options, AllowMissingCertificate) || slices.Contains(options, WithoutSecrets),
 		blind:              slices.Contains(options, WithoutSecrets),
 	}
-	return r.read(root)
+	c, err := r.read(root)
+	if err == nil {
+		c.Digest = fmt.Sprintf("%x", sha256.Sum256(text))
+	}
+	return c, err
 }
 
 // read takes the tree through the steps that doc.go names.

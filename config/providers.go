@@ -75,12 +75,12 @@ var providers = []provider{
 			Token: "https://oauth2.googleapis.com/token", SASL: "xoauth2"},
 		flows:     []string{"browser", "service-account"},
 		app:       []string{"https://mail.google.com/"},
-		delegated: []string{"https://mail.google.com/"},
+		delegated: []string{"https://mail.google.com/", "openid", "https://www.googleapis.com/auth/userinfo.email"}, // the last two name who signs in
 	},
 	{
 		name:      "custom",
 		endpoints: Endpoints{SASL: "xoauth2"},
-		flows:     []string{"client-secret", "device-code", "browser"},
+		flows:     []string{"client-certificate", "client-secret", "device-code", "browser"},
 	},
 }
 

@@ -10,9 +10,10 @@
 //  4. names without a domain are completed, the account is chosen, and a sender that its provider would refuse becomes
 //     its mailbox (envelope.go);
 //  5. the text streams through its checks and line-end repairs into the spool's body, with bounded memory, our
-//     Received field in front (text.go, received.go); its header section is mended where it must be (mend.go, repair.go,
-//     eight_bit.go). Meanwhile its parts are looked at (parts.go): if one has lines that no provider takes, the text is
-//     written once more with that part encoded (long_lines.go), and nothing else changed;
+//     Received field in front (text.go, received.go); its header section is mended where it must be (mend.go, author.go,
+//     repair.go, eight_bit.go). Meanwhile its parts are looked at (parts.go): if one has lines that no provider takes, the
+//     text is written once more with that part encoded (long_lines.go, rewrite.go), and nothing else changed. What
+//     sendmail hands over comes the same way (post.go);
 //  6. Put makes it durable; only then is there a 250. With wait_for = "upstream" the reply waits for the first
 //     attempt and carries the provider's verdict (verdict.go);
 //  7. when the connection ends, the inventory is told who it was (visit.go).

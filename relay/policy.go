@@ -75,31 +75,36 @@ func (s *session) checkHeader(header []byte, mend *mender) error {
 		return nil
 	}
 	vouched := signed(ParseHeader(header)) && !mend.rewrite
-	mailbox := mend.mailbox
-	if vouched { // whoever it is from, it goes on so
-		mailbox = ""
-	}
 	from := 0
 	for _, f := range fields(header) {
-		if !strings.EqualFold(f.name, "From") && !strings.EqualFold(f.name, "Sender") {
-			continue
-		}
-		if strings.EqualFold(f.name, "From") {
-			if f.body = strings.TrimSpace(f.body); f.body == "" {
-				continue // as good as none: the envelope's sender stands in it
-			}
+		f.body = strings.TrimSpace(f.body)
+		switch {
+		case strings.EqualFold(f.name, "From") && f.body != "": // an empty one is filled with the envelope's sender
 			if from++; from > 1 {
 				return refuse(550, smtp.EnhancedCode{5, 7, 1}, "the message has two From fields, which is not allowed where `senders` is limited")
 			}
+		case !strings.EqualFold(f.name, "Sender"):
+			continue
 		}
-		list, ok := authors(f, vouched)
-		if !ok {
-			return refuse(550, smtp.EnhancedCode{5, 7, 1}, "the %s field cannot be read, which is not allowed where `senders` is limited", f.name)
+		if err := s.checkAuthors(f, mend.mailbox, vouched); err != nil {
+			return err
 		}
-		for _, address := range list {
-			if err := s.maySendAs(address, mailbox, "the "+f.name+" field"); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+// checkAuthors checks one field. In a vouched message it stays as it is, so the mailbox stands for nobody there.
+func (s *session) checkAuthors(f field, mailbox string, vouched bool) error {
+	list, ok := authors(f, vouched)
+	if !ok {
+		return refuse(550, smtp.EnhancedCode{5, 7, 1}, "the %s field cannot be read, which is not allowed where `senders` is limited", f.name)
+	}
+	if vouched {
+		mailbox = ""
+	}
+	for _, address := range list {
+		if err := s.maySendAs(address, mailbox, "the "+f.name+" field"); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -107,8 +112,7 @@ func (s *session) checkHeader(header []byte, mend *mender) error {
 
 // authors are the addresses of a field, or those of them that it will have once it is mended (author.go).
 func authors(f field, vouched bool) (list []string, ok bool) {
-	read, err := mail.ParseAddressList(f.body)
-	if err == nil {
+	if read, err := mail.ParseAddressList(f.body); err == nil {
 		for _, a := range read {
 			list = append(list, a.Address)
 		}

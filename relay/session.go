@@ -213,7 +213,7 @@ func (s *session) dataError(err error, tx *transaction) error {
 		idle := s.server.policy.IdleTimeout.String()
 		s.log().Warn().Str("sender", tx.sender).Str("detail", "nothing came for "+idle+": raise idle_timeout of this listener if the device is only slow").
 			Msg("the client stalled before the end of data; nothing was taken")
-		return refuse(421, smtp.EnhancedCode{4, 4, 2}, "nothing of the message came for %s (idle_timeout of this listener), and nothing was taken; goodbye", idle)
+		return refuse(421, smtp.EnhancedCode{4, 4, 2}, "no octet came for %s (idle_timeout of this listener), so the message was not taken; goodbye", idle)
 	case s.conn.gone.Load():
 		s.log().Warn().Str("sender", tx.sender).Msg("the client went away before the end of data; nothing was taken")
 		return errCut

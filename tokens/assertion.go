@@ -25,11 +25,11 @@ func (p Provider) assert(form url.Values) error {
 	}
 	certs, key, err := p.Certificate()
 	if err != nil {
-		return misconfigured("The app's certificate cannot be used", fixCertificate, err)
+		return misconfigured("The app's certificate cannot be used", p.Vendor.fix(onCertificate), err)
 	}
 	now := time.Now()
-	if p := outOfDate(certs[0], now); p != nil {
-		return p
+	if old := outOfDate(certs[0], now, p.Vendor); old != nil {
+		return old
 	}
 	audience := p.Issuer
 	if audience == "" {
@@ -37,7 +37,7 @@ func (p Provider) assert(form url.Values) error {
 	}
 	signed, err := signPS256(certs[0], key, assertionClaims(p.ClientID, audience, now))
 	if err != nil {
-		return misconfigured("The app's certificate cannot be used", fixCertificate, err)
+		return misconfigured("The app's certificate cannot be used", p.Vendor.fix(onCertificate), err)
 	}
 	form.Set("client_assertion_type", assertionType)
 	form.Set("client_assertion", signed)

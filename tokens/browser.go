@@ -31,7 +31,7 @@ func BrowserSignIn(ctx context.Context, o SignInOptions, open func(url string) e
 	if err := open(o.authorizeURL(page.redirect, state, verifier)); err != nil {
 		return SignedIn{}, err
 	}
-	back, err := page.wait(ctx, o.Pasted)
+	back, err := page.wait(ctx, o)
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -62,8 +62,14 @@ func (o SignInOptions) authorizeURL(redirect, state, verifier string) string {
 
 // redeem turns what the browser came back with into a sign-in.
 func (o SignInOptions) redeem(ctx context.Context, back url.Values, redirect, verifier string) (SignedIn, error) {
+	if iss := back.Get("iss"); iss != "" && o.Provider.Issuer != "" && iss != o.Provider.Issuer { // RFC 9207 §2.4
+		p := misconfigured("Another provider than the configured one answered the sign-in",
+			"1. If this is your provider, write endpoints.issuer to the letter as it names itself. 2. If it is not, close that browser window, and sign in again.", nil)
+		p.Said = clean("it calls itself " + iss)
+		return SignedIn{}, p
+	}
 	if back.Get("code") == "" {
-		return SignedIn{}, refusedInBrowser(back)
+		return SignedIn{}, refusedInBrowser(back, o.Provider.Vendor)
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -85,9 +91,9 @@ func (o SignInOptions) redeem(ctx context.Context, back url.Values, redirect, ve
 }
 
 // refusedInBrowser explains an error that came by way of the browser, RFC 6749 §4.1.2.1.
-func refusedInBrowser(back url.Values) *diagnose.Problem {
+func refusedInBrowser(back url.Values, by Vendor) *diagnose.Problem {
 	a := &answer{status: 400, oauth: oauthError{Code: back.Get("error"), Description: back.Get("error_description")}}
-	p := refused(errNoToken, a, nil)
+	p := refused(errNoToken, a, by, nil)
 	declined(p, a.oauth.Code)
 	return p
 }
@@ -95,7 +101,7 @@ func refusedInBrowser(back url.Values) *diagnose.Problem {
 // declined puts access_denied into the words of a sign-in: there it means that the person said no (RFC 6749 §4.1.2.1,
 // RFC 8628 §3.5). A refusal that the catalogue knows better keeps its own words.
 func declined(p *diagnose.Problem, code string) {
-	if code == "access_denied" && p.Cause == verdicts["access_denied"].Cause {
+	if code == "access_denied" && p.Cause == verdicts["access_denied"].cause {
 		p.Class, p.Cause = diagnose.ClassNeedsSignIn, "The sign-in was cancelled, or the permission was not granted"
 		p.Fix = "1. Sign in again, and accept what the app asks for. 2. If it asks for an administrator, have one grant admin consent."
 	}

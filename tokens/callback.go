@@ -93,7 +93,8 @@ func (c *callback) close() {
 }
 
 // wait returns what the browser, or a person with its address bar, brought.
-func (c *callback) wait(ctx context.Context, pasted <-chan string) (comeback, error) {
+func (c *callback) wait(ctx context.Context, o SignInOptions) (comeback, error) {
+	pasted := o.Pasted
 	for {
 		select {
 		case back := <-c.back:
@@ -101,9 +102,14 @@ func (c *callback) wait(ctx context.Context, pasted <-chan string) (comeback, er
 		case text, open := <-pasted:
 			if !open {
 				pasted = nil
+				continue
 			}
-			if values, ok := c.ours(pastedQuery(text)); ok {
+			values, why := c.pasted(text)
+			if why == "" {
 				return comeback{values, func(SignedIn, error) {}}, nil
+			}
+			if o.Mispasted != nil {
+				o.Mispasted(why)
 			}
 		case <-ctx.Done():
 			return comeback{}, context.Cause(ctx)
@@ -111,12 +117,27 @@ func (c *callback) wait(ctx context.Context, pasted <-chan string) (comeback, er
 	}
 }
 
-func pastedQuery(text string) url.Values {
-	u, err := url.Parse(strings.TrimSpace(text))
+// pasted reads what a person pasted, or says why it is not what is waited for. Nothing of it is repeated: it may hold
+// the code.
+func (c *callback) pasted(text string) (values url.Values, why string) {
+	const copyAll = "copy the whole of the browser's address bar, from http:// to its end"
+	u, err := url.Parse(strings.Trim(strings.TrimSpace(text), `"'<>`))
 	if err != nil {
-		return nil
+		return nil, "That is no address: " + copyAll + "."
 	}
-	return u.Query()
+	values = u.Query()
+	state, ended := values.Get("state"), values.Get("code") != "" || values.Get("error") != ""
+	switch {
+	case state == c.state && ended:
+		return values, ""
+	case state == c.state:
+		return nil, "That is the address to open. Paste the one that the browser shows after the sign-in; it begins with " + c.redirect + " and has code= in it."
+	case ended && state == "":
+		return nil, "The end of that address is missing: " + copyAll + "."
+	case ended:
+		return nil, "That address belongs to another sign-in, perhaps an earlier try, or its end is missing: open the address above, sign in there, then " + copyAll + "."
+	}
+	return nil, "That is not where the sign-in ends, which is an address that begins with " + c.redirect + " and has code= in it: " + copyAll + "."
 }
 
 // ours says whether these are the values of the sign-in that is waited for.
@@ -159,7 +180,7 @@ func writeOutcome(w http.ResponseWriter, in SignedIn, err error) {
 		writePage(w, "Signed in", "mailbearer can send mail as "+first(in.User, "this user")+". This window can be closed.")
 		return
 	}
-	p := asProblem(err)
+	p := asProblem(err, Other)
 	w.WriteHeader(http.StatusBadRequest)
 	writePage(w, "The sign-in did not succeed", p.Error()+". "+p.Fix)
 }

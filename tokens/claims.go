@@ -17,7 +17,7 @@ type Claims struct {
 	Scopes   []string  // scp: delegated permissions
 	Tenant   string    // tid
 	App      string    // appid (v1) or azp (v2)
-	User     string    // upn, preferred_username, unique_name or email, whichever is there first
+	User     string    // upn, preferred_username, unique_name or email (unless it is unverified), whichever is there first
 	Name     string    // name, as people write it
 	Expires  time.Time // exp
 }
@@ -34,23 +34,27 @@ func ParseClaims(access string) (Claims, bool) {
 		return Claims{}, false
 	}
 	var c struct {
-		Aud   words   `json:"aud"`
-		Roles words   `json:"roles"`
-		Scp   words   `json:"scp"`
-		Tid   string  `json:"tid"`
-		AppID string  `json:"appid"`
-		Azp   string  `json:"azp"`
-		Upn   string  `json:"upn"`
-		Pref  string  `json:"preferred_username"`
-		Uniq  string  `json:"unique_name"`
-		Email string  `json:"email"`
-		Name  string  `json:"name"`
-		Exp   float64 `json:"exp"`
+		Aud    words   `json:"aud"`
+		Roles  words   `json:"roles"`
+		Scp    words   `json:"scp"`
+		Tid    string  `json:"tid"`
+		AppID  string  `json:"appid"`
+		Azp    string  `json:"azp"`
+		Upn    string  `json:"upn"`
+		Pref   string  `json:"preferred_username"`
+		Uniq   string  `json:"unique_name"`
+		Email  string  `json:"email"`
+		Proven *bool   `json:"email_verified"`
+		Name   string  `json:"name"`
+		Exp    float64 `json:"exp"`
 	}
 	if json.Unmarshal(payload, &c) != nil {
 		return Claims{}, false
 	}
 	claims := Claims{Audience: c.Aud, Roles: c.Roles, Scopes: c.Scp, Tenant: c.Tid, App: first(c.AppID, c.Azp), Name: c.Name}
+	if c.Proven != nil && !*c.Proven {
+		c.Email = "" // anybody may have typed it
+	}
 	claims.User = first(c.Upn, c.Pref, c.Uniq, c.Email)
 	if c.Exp > 0 {
 		claims.Expires = time.Unix(int64(c.Exp), 0)

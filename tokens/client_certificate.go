@@ -24,16 +24,13 @@ type clientCertificate struct {
 	credential func() ([]*x509.Certificate, *rsa.PrivateKey, error)
 }
 
-const fixCertificate = "1. oauth.certificate must be a PFX or PEM file with an RSA key, certificate_password its password. " +
-	"2. The relay's user must be allowed to read it. 3. `mailbearer certificate new` makes one."
-
 // Fetch implements Flow.
 func (f clientCertificate) Fetch(ctx context.Context) (Token, error) {
 	certs, key, err := f.credential()
 	if err != nil {
-		return Token{}, misconfigured("The app's certificate cannot be used", fixCertificate, err)
+		return Token{}, misconfigured("The app's certificate cannot be used", Microsoft.fix(onCertificate), err)
 	}
-	if p := outOfDate(certs[0], time.Now()); p != nil {
+	if p := outOfDate(certs[0], time.Now(), Microsoft); p != nil {
 		return Token{}, p
 	}
 	// The assertion is ours: MSAL writes x5t#S256 in plain base64, and RFC 7515 §4.1.8 has it in base64url, which is what
@@ -45,10 +42,9 @@ func (f clientCertificate) Fetch(ctx context.Context) (Token, error) {
 }
 
 // outOfDate says in words what Entra would refuse with a number.
-func outOfDate(c *x509.Certificate, now time.Time) *diagnose.Problem {
+func outOfDate(c *x509.Certificate, now time.Time, by Vendor) *diagnose.Problem {
 	day := func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
-	const fix = "1. Check this machine's date and time. 2. Make a new certificate (`mailbearer certificate new`), upload the .cer under " +
-		"App registrations > your app > Certificates & secrets, then put it in place; the relay picks it up."
+	fix := by.fix(onNewCertificate)
 	switch {
 	case now.After(c.NotAfter):
 		p := misconfigured("The app's certificate has expired", fix, nil)

@@ -3,7 +3,6 @@ package tokens
 import (
 	"context"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -21,10 +20,7 @@ func (f clientCredentials) Fetch(ctx context.Context) (Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	var x exchange
-	form := url.Values{"grant_type": {"client_credentials"}}
-	if len(f.scopes) > 0 {
-		form.Set("scope", strings.Join(f.scopes, " "))
-	}
+	form := withScopes(url.Values{"grant_type": {"client_credentials"}}, f.scopes)
 	a, err := f.provider.call(ctx, &x, f.provider.TokenURL, form)
 	if err != nil {
 		return Token{}, err

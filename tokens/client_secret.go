@@ -19,8 +19,7 @@ type clientSecret struct {
 
 // Fetch implements Flow.
 func (f clientSecret) Fetch(ctx context.Context) (Token, error) {
-	const fix = "1. oauth.client_secret must be the Value of a secret under App registrations > your app > Certificates & secrets. " +
-		"2. If it is in a file, the relay's user must be allowed to read it."
+	fix := Microsoft.fix(onSecret)
 	secret, err := f.secret()
 	if err != nil {
 		return Token{}, misconfigured("The client secret cannot be read", fix, err)

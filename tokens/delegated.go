@@ -3,7 +3,6 @@ package tokens
 import (
 	"context"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/mailbearer/mailbearer/diagnose"
@@ -60,7 +59,7 @@ func (f delegated) refresh(ctx context.Context, g grant) (grant, Token, error) {
 		return g, Token{}, signInNeeded("The sign-in was made for another app than oauth.client_id names", f.account)
 	}
 	var x exchange
-	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {string(g.Refresh)}, "scope": {strings.Join(f.scopes, " ")}}
+	form := withScopes(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {string(g.Refresh)}}, f.scopes)
 	a, err := f.provider.call(ctx, &x, f.provider.TokenURL, form, string(g.Refresh))
 	if err != nil {
 		return g, Token{}, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/mailbearer/mailbearer/diagnose"
@@ -57,7 +56,7 @@ func (o SignInOptions) deviceCode(ctx context.Context) (oauthAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	var x exchange
-	d, err := o.Provider.call(ctx, &x, o.Provider.DeviceURL, url.Values{"scope": {strings.Join(o.Scopes, " ")}})
+	d, err := o.Provider.call(ctx, &x, o.Provider.DeviceURL, withScopes(url.Values{}, o.Scopes))
 	if err == nil && (d.DeviceCode == "" || d.UserCode == "" || first(d.VerifyURI, d.VerifyURL) == "") {
 		err = explain(errNoToken, &x)
 	}
@@ -88,7 +87,7 @@ func (o SignInOptions) poll(ctx context.Context, d oauthAnswer) (oauthAnswer, er
 			return a, nil
 		}
 		var again bool
-		problem := asProblem(err)
+		problem := asProblem(err, o.Provider.Vendor)
 		if wait, again = pace.next(problem, &x); !again {
 			if x.last != nil {
 				declined(problem, x.last.oauth.Code)

@@ -8,8 +8,8 @@
 //     who that was, in which tenant and with which permissions;
 //  3. the sign-in's refresh token is kept in one encrypted file (store.go, store_file.go, store_key.go), under a lock
 //     that is held around the whole exchange (lock.go), and what another process stores is noticed (store_watch.go);
-//  4. what goes wrong becomes a *diagnose.Problem by one table (problem.go), the words cleaned of secrets
-//     (redact.go);
+//  4. what goes wrong becomes a *diagnose.Problem by one table (problem.go), what to do about it by another, in words
+//     about the provider that is asked (advice.go), cleaned of secrets (redact.go);
 //  5. what a token says about itself is looked at before it is used (claims.go);
 //  6. a Manager keeps one account's token for one audience: one fetch in flight whatever the number of callers
 //     (manager.go), renewed ahead of time in the background (run.go), when and how often as pure arithmetic
@@ -24,7 +24,7 @@
 //
 // What a lock and an fsync cannot mend: if the process dies after a provider has rotated and before its answer is on
 // disk, the old refresh token is what is left. Entra leaves that one good; a provider that revokes it at once ends
-// the sign-in.
+// the sign-in (docs/tokens.md says what an administrator sees then).
 //
 // It never prints a secret, an assertion or a token, never retries faster than the provider asks, never uses MSAL's
 // cache (it cannot be told to fetch again), never lets MSAL choose another host (MSAL_FORCE_REGION is overruled,

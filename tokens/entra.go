@@ -28,7 +28,7 @@ const noRegion = "DisableMsalForceRegion"
 func (e Entra) fetchApp(ctx context.Context, cred confidential.Credential, secrets ...string) (Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	var x exchange
+	x := exchange{vendor: Microsoft}
 	client, err := confidential.New(e.authority(), e.ClientID, cred,
 		confidential.WithHTTPClient(x.client(e.HTTP)),
 		confidential.WithInstanceDiscovery(false),

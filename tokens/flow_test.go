@@ -292,7 +292,7 @@ func TestUnreachable(t *testing.T) {
 	if p == nil || !p.Unreachable || p.Class != diagnose.ClassConfig || !strings.Contains(p.Fix, "ca_file") {
 		t.Errorf("an unknown authority: %+v", p)
 	}
-	p = asProblem(&net.DNSError{Err: "no such host", Name: "login.example", IsNotFound: true})
+	p = asProblem(&net.DNSError{Err: "no such host", Name: "login.example", IsNotFound: true}, Microsoft)
 	if !p.Unreachable || p.Class != diagnose.ClassTransient || p.Cause != "The host name cannot be found" {
 		t.Errorf("an unknown host: %+v", p)
 	}

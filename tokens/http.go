@@ -76,6 +76,7 @@ func LoadCAFile(path string) (*x509.CertPool, error) {
 // TLS, and remembers what the last answer said, whatever MSAL makes of it.
 type exchange struct {
 	next   http.RoundTripper
+	vendor Vendor  // who is asked, for the words of what goes wrong
 	local  bool    // to this machine's own identity service, which has no TLS
 	last   *answer // nil: no answer came
 	broken error   // why the last request got none

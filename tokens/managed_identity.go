@@ -41,7 +41,7 @@ const (
 func (f ManagedIdentity) Fetch(ctx context.Context) (Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	x := exchange{local: true}
+	x := exchange{local: true, vendor: Microsoft}
 	client := x.client(&http.Client{Transport: f.roundTripper()})
 	a, err := f.ask(ctx, client, &x)
 	if err == nil && a.Access == "" {
@@ -102,7 +102,7 @@ func identityProblem(err error, x *exchange) *diagnose.Problem {
 	case x.last == nil && p.Unreachable:
 		p.Cause, p.Fix = "The machine's identity service cannot be reached", fixMachine
 	case x.last != nil && (x.last.status == http.StatusNotFound || x.last.status == http.StatusGone):
-		p.Unreachable, p.Class, p.Cause, p.Fix = true, diagnose.ClassTransient, "The machine's identity service is busy or being updated", fixWait
+		p.Unreachable, p.Class, p.Cause, p.Fix = true, diagnose.ClassTransient, "The machine's identity service is busy or being updated", Microsoft.fix(onWait)
 	case !p.Unreachable:
 		p.Cause, p.Fix = "The machine has no identity, or not this one", fixIdentity
 	}

@@ -18,6 +18,7 @@ var ErrClosed = errors.New("the token manager is closed")
 type Options struct {
 	Name    string           // of the account, for error texts
 	Flow    Flow             // how to fetch
+	Vendor  Vendor           // whose flow it is, for advice only
 	API     API              // what the tokens are for; a token for another API is refused here, in words
 	Clock   func() time.Time // the wall clock; time.Now when nil
 	Changed func(State)      // told of each change of state, one at a time; it must not call Token or Close
@@ -32,6 +33,7 @@ type Manager struct {
 	name    string
 	flow    Flow
 	api     API
+	vendor  Vendor
 	clock   func() time.Time
 	changed func(State)
 
@@ -77,7 +79,7 @@ type flight struct {
 
 // New makes a manager; it fetches nothing until Token, Kick or Run is called. Close it.
 func New(o Options) *Manager {
-	m := &Manager{name: o.Name, flow: o.Flow, api: o.API, clock: o.Clock, changed: o.Changed, wake: make(chan struct{}, 1)}
+	m := &Manager{name: o.Name, flow: o.Flow, api: o.API, vendor: o.Vendor, clock: o.Clock, changed: o.Changed, wake: make(chan struct{}, 1)}
 	if m.clock == nil {
 		m.clock = time.Now
 	}
@@ -164,7 +166,7 @@ func (m *Manager) pauseRenewal() *diagnose.Problem {
 	if age >= 2*backoffMost {
 		m.renewals = 0
 	}
-	p := refusedFresh()
+	p := refusedFresh(m.vendor)
 	if m.renewals > 0 && age < backoff(m.renewals, 0, p, 0) {
 		return p
 	}
@@ -209,7 +211,7 @@ func (m *Manager) fetch(f *flight) {
 	defer cancel()
 	var p *diagnose.Problem
 	if token, err := m.flow.Fetch(ctx); err != nil {
-		p = asProblem(err)
+		p = asProblem(err, m.vendor)
 	} else {
 		p = m.admit(token)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -234,22 +235,24 @@ func TestRefreshTokenThatStays(t *testing.T) {
 func TestForecast(t *testing.T) {
 	t.Parallel()
 	end := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
-	e, told := Expiry{ExpiryCertificate, end}, Told{}
-	var due []int
+	const day = 24 * time.Hour
+	e, told := Expiry{ExpiryCertificate, end, Microsoft}, Told{}
+	usual := []time.Duration{60 * day, 30 * day, 7 * day, day}
+	var due []time.Duration
 	for now := end.Add(-100 * 24 * time.Hour); now.Before(end.Add(5 * 24 * time.Hour)); now = now.Add(time.Hour) {
 		var w *Warning
-		if w, told = Forecast(e, told, now); w != nil {
-			due = append(due, w.Days)
-			if w.Text == "" || w.Fix == "" || strings.Contains(w.Text, "expired") != (w.Days == 0) {
+		if w, told = Forecast(e, told, usual, now); w != nil {
+			due = append(due, w.Before)
+			if w.Text == "" || w.Fix == "" || strings.Contains(w.Text, "expired") != (w.Before == 0) {
 				t.Errorf("%+v", w)
 			}
 		}
 	}
-	if got, want := due, []int{60, 30, 7, 1, 0}; len(got) != len(want) || got[0] != 60 || got[4] != 0 {
+	if got, want := due, append(slices.Clone(usual), 0); !slices.Equal(got, want) {
 		t.Errorf("told at %v", got)
 	}
-	w, told := Forecast(e, Told{}, end.Add(-20*24*time.Hour))
-	if w == nil || w.Days != 30 || w.Text != "The app's certificate expires in 20 days, on 2027-03-01 12:00 UTC" {
+	w, told := Forecast(e, Told{}, usual, end.Add(-20*24*time.Hour))
+	if w == nil || w.Before != 30*day || w.Text != "The app's certificate expires in 20 days, on 2027-03-01 12:00 UTC" {
 		t.Errorf("at the first start: %+v", w)
 	}
 	b, _ := json.Marshal(told)
@@ -257,19 +260,32 @@ func TestForecast(t *testing.T) {
 	if err := json.Unmarshal(b, &kept); err != nil {
 		t.Fatal(err)
 	}
-	if w, _ := Forecast(e, kept, end.Add(-19*24*time.Hour)); w != nil {
+	if w, _ := Forecast(e, kept, usual, end.Add(-19*24*time.Hour)); w != nil {
 		t.Errorf("told twice: %+v", w)
 	}
 	e.At = end.Add(24 * time.Hour)
-	if w, _ := Forecast(e, kept, end.Add(-19*24*time.Hour)); w == nil || w.Days != 30 {
+	if w, _ := Forecast(e, kept, usual, end.Add(-19*24*time.Hour)); w == nil || w.Before != 30*day {
 		t.Errorf("of a new one: %+v", w)
 	}
-	if w, _ := Forecast(Expiry{}, kept, end); w != nil {
+	if w, _ := Forecast(Expiry{}, kept, usual, end); w != nil {
 		t.Errorf("of nothing: %+v", w)
 	}
-	idle := SignInExpiry(Account{Used: end.Add(-61 * 24 * time.Hour)})
-	if w, _ := Forecast(idle, Told{}, end); w == nil || w.Days != 30 || !strings.HasPrefix(w.Text, "The sign-in expires in 29 days") {
+	idle := SignInExpiry(Account{Used: end.Add(-61 * 24 * time.Hour)}, Microsoft)
+	if w, _ := Forecast(idle, Told{}, usual, end); w == nil || w.Before != 30*day || !strings.HasPrefix(w.Text, "The sign-in expires in 29 days") {
 		t.Errorf("of a sign-in: %+v", w)
+	}
+	if e := SignInExpiry(Account{Used: end}, Other); !e.At.IsZero() {
+		t.Errorf("nobody knows when this one ends: %+v", e)
+	}
+	own := []time.Duration{36 * time.Hour, 14 * day} // as configured, in any order
+	if w, _ := Forecast(e, Told{}, own, e.At.Add(-15*day)); w != nil {
+		t.Errorf("too early: %+v", w)
+	}
+	if w, _ := Forecast(e, Told{}, own, e.At.Add(-13*day)); w == nil || w.Before != 14*day {
+		t.Errorf("two weeks: %+v", w)
+	}
+	if w, _ := Forecast(e, Told{At: e.At, Before: 14 * day}, own, e.At.Add(-35*time.Hour)); w == nil || w.Before != 36*time.Hour {
+		t.Errorf("a day and a half: %+v", w)
 	}
 }
 

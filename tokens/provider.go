@@ -26,6 +26,7 @@ type Provider struct {
 	Certificate  func() ([]*x509.Certificate, *rsa.PrivateKey, error) // nil: none; read for each request
 	Issuer       string                                               // audience of signed assertions; TokenURL when empty
 	HTTP         *http.Client                                         // from NewHTTPClient
+	Vendor       Vendor                                               // for advice only
 
 	entra *Entra // nil: another provider
 }
@@ -35,7 +36,7 @@ func (e Entra) Provider(secret func() (string, error), certificate func() ([]*x5
 	base := e.authority() + "/oauth2/v2.0/"
 	return Provider{
 		TokenURL: base + "token", AuthorizeURL: base + "authorize", DeviceURL: base + "devicecode",
-		ClientID: e.ClientID, Secret: secret, Certificate: certificate, HTTP: e.HTTP, entra: &e,
+		ClientID: e.ClientID, Secret: secret, Certificate: certificate, HTTP: e.HTTP, Vendor: Microsoft, entra: &e,
 	}
 }
 
@@ -100,6 +101,7 @@ var (
 // Entra takes a secret in the form. Others must take it as Basic (RFC 6749 §2.3.1) and may take it in the form, but
 // some are told to expect just one of the two: the form is the second try, when the first was invalid_client.
 func (p Provider) call(ctx context.Context, x *exchange, to string, form url.Values, secrets ...string) (oauthAnswer, error) {
+	x.vendor = p.Vendor
 	secret, err := p.secret()
 	if err != nil {
 		return oauthAnswer{}, err
@@ -114,17 +116,7 @@ func (p Provider) call(ctx context.Context, x *exchange, to string, form url.Val
 	if err == nil || errors.As(err, &problem) {
 		return a, err
 	}
-	return oauthAnswer{}, p.advise(explain(err, x, secrets...))
-}
-
-// advise replaces advice about Entra where another provider has refused: its pages are unknown here, its words are not.
-func (p Provider) advise(err error) error {
-	var problem *diagnose.Problem
-	if p.entra == nil && errors.As(err, &problem) && !problem.Unreachable {
-		problem.Fix = "1. The provider's own words name the reason. 2. Compare oauth.client_id, its secret or certificate and oauth.scopes with the app's " +
-			"registration at the provider. 3. Then sign in again (`mailbearer authorize`), if a person signs in."
-	}
-	return err
+	return oauthAnswer{}, explain(err, x, secrets...)
 }
 
 // try makes one request.
@@ -167,8 +159,8 @@ func ask(client *http.Client, req *http.Request) (oauthAnswer, error) {
 
 // secret reads the app's secret; "" without one.
 func (p Provider) secret() (string, error) {
-	const fix = "1. oauth.client_secret must be the Value of the app's secret. 2. If it is in a file, the relay's user must be allowed to read it."
-	if p.Secret == nil {
+	fix := p.Vendor.fix(onSecret)
+	if p.Secret == nil || p.Certificate != nil { // one proof at a time, RFC 6749 §2.3
 		return "", nil
 	}
 	secret, err := p.Secret()

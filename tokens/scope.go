@@ -30,11 +30,20 @@ func plainScope(req *http.Request) (*http.Request, error) {
 	}
 	if form, err := url.ParseQuery(string(body)); err == nil && form.Get("grant_type") == "client_credentials" {
 		scopes := slices.DeleteFunc(strings.Fields(form.Get("scope")), func(s string) bool { return slices.Contains(signInScopes, s) })
-		form.Set("scope", strings.Join(scopes, " "))
-		body = []byte(form.Encode())
+		form.Del("scope")
+		body = []byte(withScopes(form, scopes).Encode())
 	}
 	clean := req.Clone(req.Context()) // a RoundTripper may not change the request it is given
 	clean.Body, clean.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	clean.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	return clean, nil
+}
+
+// withScopes adds scopes to a form. None is another request than an empty one (RFC 6749 §3.3): the provider takes its
+// default then, and refuses what is empty.
+func withScopes(form url.Values, scopes []string) url.Values {
+	if len(scopes) > 0 {
+		form.Set("scope", strings.Join(scopes, " "))
+	}
+	return form
 }

@@ -35,7 +35,7 @@ func (f ServiceAccount) Fetch(ctx context.Context) (Token, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	var x exchange
+	x := exchange{vendor: Google}
 	got, err := config.TokenSource(context.WithValue(ctx, oauth2.HTTPClient, x.client(f.HTTP))).Token()
 	if err == nil && got.AccessToken == "" {
 		err = errNoToken

@@ -24,16 +24,19 @@ type SignInOptions struct {
 	// Pasted gives what a person copies from the address bar of a browser on another machine, where the last page of
 	// the sign-in cannot be shown. May be nil.
 	Pasted <-chan string
+	// Mispasted is told why something pasted is not that address; the sign-in goes on. May be nil.
+	Mispasted func(why string)
 }
 
 // SignedIn is a sign-in that just happened. Store.SignIn keeps it.
 type SignedIn struct {
-	User   string   // upn or preferred_username; "" when the provider does not say
+	User   string   // as the provider names the user; "" when it does not: nothing is guessed
 	Name   string   // as people write it
 	Tenant string   // tid; "" outside Entra
 	Scopes []string // granted
 
 	client  string
+	vendor  Vendor
 	refresh func() string // behind a function, where nothing that prints a struct looks
 }
 
@@ -49,7 +52,7 @@ func (o SignInOptions) signedIn(ctx context.Context, a oauthAnswer) (SignedIn, e
 	id, _ := ParseClaims(a.ID)
 	in := SignedIn{
 		User: first(id.User, access.User), Name: first(id.Name, access.Name), Tenant: first(id.Tenant, access.Tenant),
-		Scopes: strings.Fields(a.Scope), client: o.Provider.ClientID, refresh: func() string { return a.Refresh },
+		Scopes: strings.Fields(a.Scope), client: o.Provider.ClientID, vendor: o.Provider.Vendor, refresh: func() string { return a.Refresh },
 	}
 	if len(in.Scopes) == 0 && readable {
 		in.Scopes = access.Scopes
@@ -61,10 +64,10 @@ func (o SignInOptions) signedIn(ctx context.Context, a oauthAnswer) (SignedIn, e
 		return in, p
 	}
 	if missing := missingScopes(o.Scopes, in.Scopes); len(missing) > 0 {
-		return in, scopeMissing(missing)
+		return in, scopeMissing(missing, o.Provider.Vendor)
 	}
 	if a.Refresh == "" {
-		return in, noRefreshToken(o.Scopes)
+		return in, noRefreshToken(o.Scopes, o.Provider.Vendor)
 	}
 	return in, nil
 }
@@ -78,6 +81,9 @@ func first(words ...string) string {
 	return ""
 }
 
+// googleEmail is Google's long name of email, which it gives back for the short one too.
+const googleEmail = "https://www.googleapis.com/auth/userinfo.email"
+
 // missingScopes are those of asked that were not granted. Entra names a permission with or without its API's
 // address; /.default stands for whatever the registration has.
 func missingScopes(asked, granted []string) (missing []string) {
@@ -85,7 +91,7 @@ func missingScopes(asked, granted []string) (missing []string) {
 		return strings.ToLower(s[strings.LastIndexByte(strings.TrimRight(s, "/"), '/')+1:])
 	}
 	for _, scope := range asked {
-		known := slices.Contains(signInScopes, scope) || scope == "email" || strings.HasSuffix(scope, "/.default")
+		known := slices.Contains(signInScopes, scope) || scope == "email" || scope == googleEmail || strings.HasSuffix(scope, "/.default")
 		if !known && !slices.ContainsFunc(granted, func(g string) bool { return short(g) == short(scope) }) {
 			missing = append(missing, scope)
 		}
@@ -93,22 +99,20 @@ func missingScopes(asked, granted []string) (missing []string) {
 	return missing
 }
 
-func scopeMissing(missing []string) *diagnose.Problem {
+func scopeMissing(missing []string, by Vendor) *diagnose.Problem {
 	return &diagnose.Problem{
 		Class: diagnose.ClassNeedsAdmin,
 		Cause: "The sign-in was not given the permission " + strings.Join(missing, ", "),
-		Fix: "1. In Entra: App registrations > your app > API permissions: add the delegated permission (SMTP.Send is under Microsoft Graph " +
-			"or Office 365 Exchange Online, Mail.Send under Microsoft Graph). 2. Grant admin consent, or agree when the sign-in asks. 3. Sign in again.",
+		Fix:   by.fix(onMissingScope),
 	}
 }
 
-func noRefreshToken(scopes []string) *diagnose.Problem {
+func noRefreshToken(scopes []string, by Vendor) *diagnose.Problem {
 	return &diagnose.Problem{
 		Class: diagnose.ClassConfig,
 		Cause: "The sign-in would end with its first token: the provider gave no refresh token",
 		Said:  clean("scopes asked for: " + strings.Join(scopes, " ")),
-		Fix: "1. Remove oauth.scopes, or add offline_access to it (at Google nothing is to be added). " +
-			"2. The app must be allowed refresh tokens. 3. Sign in again.",
+		Fix:   by.fix(onNoRefreshToken),
 	}
 }
 

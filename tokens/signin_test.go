@@ -295,23 +295,40 @@ func TestBrowserSignInRefused(t *testing.T) {
 func TestBrowserSignInPasted(t *testing.T) {
 	t.Parallel()
 	_, entra := tenant(t, fake365.Options{})
-	pasted := make(chan string, 3)
+	pasted := make(chan string, 6)
 	client := *entra.HTTP
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	_, err := BrowserSignIn(t.Context(), SignInOptions{Provider: entra.Provider(nil, nil), Scopes: smtpScopes, Pasted: pasted}, func(at string) error {
+	var told []string
+	o := SignInOptions{
+		Provider: entra.Provider(nil, nil), Scopes: smtpScopes, Pasted: pasted,
+		Mispasted: func(why string) { told = append(told, why) },
+	}
+	_, err := BrowserSignIn(t.Context(), o, func(at string) error {
 		resp, err := client.Get(at)
 		if err != nil {
 			return err
 		}
 		resp.Body.Close()
+		back := resp.Header.Get("Location")
 		pasted <- "what?"
+		pasted <- "::"
+		pasted <- at
 		pasted <- "http://localhost/?code=x&state=y"
-		pasted <- " " + resp.Header.Get("Location") + "\n"
+		pasted <- back[:strings.Index(back, "&state=")]
+		pasted <- " '" + back + "'\r\n"
 		close(pasted)
 		return nil
 	})
 	if err != nil {
 		t.Error(err)
+	}
+	for i, want := range []string{"has code= in it", "is no address", "is the address to open", "another sign-in", "The end of that address is missing"} {
+		if i >= len(told) || !strings.Contains(told[i], want) {
+			t.Fatalf("%d: %q, want %q", i, told, want)
+		}
+	}
+	if strings.Contains(strings.Join(told, ""), "code=x") {
+		t.Errorf("what was pasted is repeated: %q", told)
 	}
 }
 

@@ -128,7 +128,7 @@ func (s *Store) Problem() *diagnose.Problem { return s.problem.Load() }
 // SignIn stores a new sign-in of an account. A running relay notices within a second.
 func (s *Store) SignIn(ctx context.Context, account string, in SignedIn) error {
 	if in.refresh == nil || in.refresh() == "" {
-		return noRefreshToken(in.Scopes)
+		return noRefreshToken(in.Scopes, in.vendor)
 	}
 	leave, err := s.enter(ctx, account)
 	if err != nil {

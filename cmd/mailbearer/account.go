@@ -70,12 +70,9 @@ func openAccount(made origin, store *tokens.Store, hostname string) (*account, e
 	}
 	remote, _, _ := net.SplitHostPort(a.Endpoints.SMTP)
 	acc := &account{made: made, name: a.Name, mailbox: a.Mailbox, remote: remote, expires: expires, touch: func() {}}
-	acc.credential, acc.delegated = tokens.ExpirySecret, a.OAuth.Flow == "device-code" || a.OAuth.Flow == "browser"
-	if a.OAuth.Flow == "client-certificate" {
-		acc.credential = tokens.ExpiryCertificate
-	}
+	acc.credential, acc.delegated = credentialOf(a.OAuth), a.OAuth.Flow == "device-code" || a.OAuth.Flow == "browser"
 	acc.tokens = tokens.New(tokens.Options{
-		Name: a.Name, Flow: flow, API: apiOf(a), Changed: func(tokens.State) { acc.touch() },
+		Name: a.Name, Flow: flow, Vendor: vendorOf(a), API: apiOf(a), Changed: func(tokens.State) { acc.touch() },
 	})
 	acc.smtp = upstream.NewSMTP(upstream.Options{
 		Address: a.Endpoints.SMTP, Mailbox: a.Mailbox, Mechanism: a.Endpoints.SASL, Hostname: hostname, RootCAs: roots,

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/mailbearer/mailbearer/config"
@@ -21,8 +24,9 @@ func newAuthorize(e *env) *cobra.Command {
 		Short: "Sign a person in for an account whose flow is device-code or browser",
 		Long: `Sign a person in for an account whose flow is device-code or browser.
 
-It works on a server without a browser (--device-code shows a code to type on any other machine) and beside a running
-relay, which picks the sign-in up within a second. Sign in as the mailbox's user, or as a person who may send as it.`,
+It works on a server without a browser: --device-code shows a code to type on any other machine, and with --browser you
+can open the address on any other machine and paste back the address that the browser ends at. A running relay picks the
+sign-in up within a second. Sign in as the mailbox's user, or as a person who may send as it.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := loadConfig(e.config, config.AllowMissingCertificate)
@@ -41,7 +45,7 @@ relay, which picks the sign-in up within a second. Sign in as the mailbox's user
 		},
 	}
 	c.Flags().BoolVar(&device, "device-code", false, "show a code to type on another machine")
-	c.Flags().BoolVar(&browser, "browser", false, "open a browser on this machine")
+	c.Flags().BoolVar(&browser, "browser", false, "use a browser, on this machine or another")
 	c.MarkFlagsMutuallyExclusive("device-code", "browser")
 	return c
 }
@@ -60,7 +64,7 @@ func authorize(ctx context.Context, e *env, cfg *config.Config, a config.Account
 	if err != nil {
 		return err
 	}
-	o := tokens.SignInOptions{Provider: providerOf(a, roots, way), Scopes: a.OAuth.Scopes, Hint: a.Mailbox}
+	o := tokens.SignInOptions{Provider: providerOf(a, roots, way), Scopes: a.OAuth.Scopes, Hint: a.Mailbox, Redirect: a.Endpoints.Redirect}
 	in, err := e.signIn(ctx, o, a, device)
 	if err != nil {
 		return signInFailed(in, err)
@@ -85,23 +89,56 @@ func (e *env) signIn(ctx context.Context, o tokens.SignInOptions, a config.Accou
 				a.Mailbox, url, code, expires.Local().Format(time.TimeOnly))
 		})
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	o.Pasted = e.lines(ctx)
+	o.Mispasted = func(why string) { fmt.Fprintln(e.stdout, why) }
 	return tokens.BrowserSignIn(ctx, o, func(url string) error {
-		fmt.Fprintf(e.stdout, "Sign in for the mailbox %s in the browser that opens now. If none does, open this address on this machine:\n\n  %s\n\n"+
-			"If the page says that the redirect address does not match: register http://localhost for the app (Entra: Authentication > Mobile and\n"+
-			"desktop applications). Waiting…\n", a.Mailbox, url)
+		fmt.Fprintf(e.stdout, `Sign in for the mailbox %s in the browser that opens now, or open this address in any browser:
+
+  %s
+
+If that browser is on another machine, it ends at a page that cannot be reached: paste the address of that page here, and press Enter.
+%s Waiting…
+`, a.Mailbox, url, redirectHint(a))
 		openBrowser(url)
 		return nil
 	})
 }
 
+// lines gives the lines of standard input, empty ones apart, until ctx or the input ends. A read of a terminal cannot be
+// called off: one may be left when a browser on this machine was faster. That eats nothing: the process ends with the
+// command, and what is typed then is the shell's.
+func (e *env) lines(ctx context.Context) <-chan string {
+	if e.stdin == nil {
+		return nil
+	}
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		in := bufio.NewScanner(e.stdin)
+		for in.Scan() {
+			if strings.TrimSpace(in.Text()) == "" {
+				continue
+			}
+			select {
+			case lines <- in.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return lines
+}
+
 // openBrowser tries; the address has been shown in any case.
 func openBrowser(url string) {
-	switch runtime.GOOS {
-	case "windows":
+	switch {
+	case runtime.GOOS == "windows":
 		_ = exec.Command("rundll32", "url.dll,FileProtocolHandler", url).Start()
-	case "darwin":
+	case runtime.GOOS == "darwin":
 		_ = exec.Command("open", url).Start()
-	default:
+	case os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != "": // else xdg-open finds a browser for terminals
 		_ = exec.Command("xdg-open", url).Start()
 	}
 }
@@ -109,14 +146,40 @@ func openBrowser(url string) {
 func (e *env) signedIn(in tokens.SignedIn, a config.Account) {
 	who := in.User
 	if who == "" {
-		who = "somebody whose name the provider does not say"
+		who = "a user whom the provider did not name"
 	}
 	fmt.Fprintf(e.stdout, "\nSigned in as %s. The sign-in is stored, encrypted; the relay keeps it fresh by itself.\n", who)
-	if in.User != "" && !in.IsMailbox(a.Mailbox) {
-		fmt.Fprintf(e.stdout, "That is not the mailbox's own user (%s). It works if %s may send as that mailbox (Send As or Full Access);\n"+
-			"if Exchange answers 535, sign in again as %s.\n", a.Mailbox, who, a.Mailbox)
-	}
+	fmt.Fprint(e.stdout, whoIsThat(in, a))
 	fmt.Fprintf(e.stdout, "Next: mailbearer test --to YOUR-ADDRESS --account %s\n", a.Name)
+}
+
+// redirectHint is what to do about a page that refuses our address.
+func redirectHint(a config.Account) string {
+	if a.Endpoints.Redirect != "" {
+		return "If the page says that the redirect address does not match: endpoints.redirect must be, to the letter, what is registered for the app."
+	}
+	switch vendorOf(a) {
+	case tokens.Microsoft:
+		return "If Microsoft says that the redirect address does not match: register http://localhost for the app (Entra: Authentication > Mobile and\ndesktop applications)."
+	case tokens.Google:
+		return "If Google says that the redirect address does not match: the OAuth client must be of the type Desktop app, or set endpoints.redirect."
+	}
+	return "If the page says that the redirect address does not match: set endpoints.redirect to the address that is registered for the app."
+}
+
+// whoIsThat compares who signed in with the mailbox, as far as the provider says who that is.
+func whoIsThat(in tokens.SignedIn, a config.Account) string {
+	switch {
+	case in.IsMailbox(a.Mailbox):
+		return ""
+	case in.User == "":
+		return fmt.Sprintf("So it cannot be seen whether that is %s; a test message will show it. Providers that follow OpenID Connect name the user if\n"+
+			"oauth.scopes has \"openid\" and \"email\" (or \"profile\").\n", a.Mailbox)
+	case vendorOf(a) == tokens.Microsoft:
+		return fmt.Sprintf("That is not the mailbox's own user (%s). It works if %s may send as that mailbox (Send As or Full Access);\n"+
+			"if Exchange answers 535, sign in again as %s.\n", a.Mailbox, in.User, a.Mailbox)
+	}
+	return fmt.Sprintf("That is not the mailbox's own user (%s). If the mail server refuses to sign in, sign in again as %s.\n", a.Mailbox, a.Mailbox)
 }
 
 // signInFailed puts a failed sign-in into words.
@@ -126,7 +189,10 @@ func signInFailed(in tokens.SignedIn, err error) error {
 		who = " as " + in.User
 	}
 	var p *diagnose.Problem
-	if errors.As(err, &p) {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fail("interrupted: nobody is signed in, and a sign-in there was before stays as it was")
+	case errors.As(err, &p):
 		return fail("the sign-in%s did not succeed: %w\nWhat to do: %s", who, err, p.Fix)
 	}
 	return fail("the sign-in%s did not succeed: %w", who, err)

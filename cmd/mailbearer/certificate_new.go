@@ -144,9 +144,9 @@ The relay still uses the old one. Next, in this order, so that no mail has to wa
 	if f.key != "" {
 		fmt.Fprintf(w, "         certificate_key = '%s'\n", f.key)
 	}
-	fmt.Fprint(w, `     and restart the relay.
+	fmt.Fprintf(w, `     and make the relay read it: %s.
   3. When mailbearer status shows the account as ready, remove the old certificate in Entra, and its file here.
-`)
+`, rereads)
 }
 
 // quotePath makes a path one word of a command line, on Windows too.

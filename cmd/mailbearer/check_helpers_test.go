@@ -36,7 +36,7 @@ func (w *world) check(args ...string) (steps map[string]checkStep, human string,
 		w.t.Errorf("exit %d with --json, %d without", code, again)
 	}
 	human = text.String() + errs.String()
-	if strings.Contains(out.String()+human, w.fake.ClientSecret()) || strings.Contains(out.String()+human, "eyJ") {
+	if strings.Contains(out.String()+human, w.fake.ClientSecret()) || strings.Contains(out.String()+human, "eyJ") || strings.Contains(out.String()+human, "wrongpw") {
 		w.t.Errorf("a secret is shown:\n%s\n%s", out.String(), human)
 	}
 	return readSteps(w.t, out.Bytes()), human, code

@@ -53,7 +53,9 @@ func joined(step, verb string, parts []checkStep) checkStep {
 		if p.Status != s.Status {
 			continue
 		}
-		said = append(said, p.Said)
+		if p.Said != "" {
+			said = append(said, p.Said)
+		}
 		if p.Cause != "" {
 			causes = append(causes, p.Cause)
 			s.Fix = cmp.Or(s.Fix, p.Fix) // one thing at a time: each is numbered for itself
@@ -185,34 +187,48 @@ func (c *checkup) tunnelTo(ctx context.Context, t *checkTarget) checkStep {
 	ctx, cancel := context.WithTimeout(ctx, c.limit(checkDialLimit))
 	defer cancel()
 	s := checkStep{Status: checkOK, Tried: fmt.Sprintf("%s://%s%s for a tunnel to %s", t.proxy.Scheme, t.proxy.Host, c.fromEnvironment(), t.address)}
-	probe, err := new(net.Dialer).DialContext(ctx, "tcp", t.proxy.Host)
-	if err != nil {
-		c.noProxy("the proxy cannot be reached (proxy)", t.proxy)
-		return failedStep(s, err.Error(), "The proxy cannot be reached", c.proxyFix("1. Check host and port of the proxy, and that it runs. 2. If none is needed, remove it."))
-	}
-	probe.Close()
 	conn, err := c.way.dial(ctx, "tcp", t.address)
 	switch {
-	case err == nil && t == c.mail:
+	case err != nil:
+		return c.noTunnel(s, t, err)
+	case t == c.mail:
 		c.tunnel = conn
-	case err == nil:
-		conn.Close()
-	case wantsCredentials(err):
-		c.noProxy("the proxy wants a user name and password (proxy)", t.proxy)
-		return failedStep(s, err.Error(), "The proxy wants a user name and password, or does not accept the ones it was given",
-			c.proxyFix("Write them into it, as in http://user:password@host:port (special characters as %XX)."))
 	default:
-		t.blocked = fmt.Sprintf("the proxy does not let us through to %s (proxy)", t.address)
-		return failedStep(s, err.Error(), fmt.Sprintf("The proxy refuses a connection to %s (%s)", t.address, t.name),
-			fmt.Sprintf("1. Have %s allowed at the proxy; many allow port 443 only. 2. Or let this machine reach it without the proxy: set NO_PROXY=%s in the environment instead of network.proxy.", t.address, t.host))
+		conn.Close()
 	}
 	return s
 }
 
-// wantsCredentials knows what proxy.go says of an HTTP proxy, and x/net of a SOCKS proxy. It chooses words only.
-func wantsCredentials(err error) bool {
-	return slices.ContainsFunc([]string{"wants a user name", "authentication failed", "no acceptable authentication methods"},
-		func(words string) bool { return strings.Contains(err.Error(), words) })
+// noTunnel says why there is none.
+func (c *checkup) noTunnel(s checkStep, t *checkTarget, err error) checkStep {
+	var p *proxyError
+	if !errors.As(err, &p) {
+		p = &proxyError{trouble: proxyBroken, err: err}
+	}
+	t.blocked = fmt.Sprintf("the proxy does not let us through to %s (proxy)", t.address)
+	without := fmt.Sprintf("Or let this machine reach it without the proxy: set NO_PROXY=%s in the environment instead of network.proxy.", t.host)
+	switch {
+	case p.trouble == proxyUnreachable:
+		c.noProxy("the proxy cannot be reached (proxy)", t.proxy)
+		return failedStep(s, err.Error(), "The proxy cannot be reached", c.proxyFix("1. Check host and port of the proxy, and that it runs. 2. If none is needed, remove it."))
+	case p.trouble == proxyWantsCredentials:
+		c.noProxy("the proxy wants a user name and password (proxy)", t.proxy)
+		return failedStep(s, err.Error(), "The proxy wants a user name and password, or does not accept the ones it was given",
+			c.proxyFix("Write them into it, as in "+t.proxy.Scheme+"://user:password@host:port (special characters as %XX)."))
+	case p.trouble == proxyRefused:
+		return failedStep(s, err.Error(), fmt.Sprintf("The proxy refuses a connection to %s (%s)", t.address, t.name),
+			fmt.Sprintf("1. Have %s allowed at the proxy; many allow port 443 only. 2. %s", t.address, without))
+	case p.trouble == proxyGetsNowhere:
+		return failedStep(s, err.Error(), fmt.Sprintf("The proxy takes the request, but cannot reach %s (%s) itself", t.address, t.name),
+			fmt.Sprintf("1. Have whoever runs the proxy let it reach %s: DNS there, and the firewall behind it. 2. %s", t.address, without))
+	case p.late():
+		t.blocked = fmt.Sprintf("the proxy does not answer when asked for a connection to %s (proxy)", t.address)
+		return failedStep(s, err.Error(), fmt.Sprintf("The proxy did not answer in time when asked for a connection to %s (%s)", t.address, t.name),
+			fmt.Sprintf("1. A firewall behind the proxy may swallow connections to %s: have it allowed there. 2. Check that the proxy is one of the kind %s://, and not overloaded. 3. %s", t.address, t.proxy.Scheme, without))
+	}
+	t.blocked = fmt.Sprintf("the proxy makes no connection to %s (proxy)", t.address)
+	return failedStep(s, err.Error(), "What answers at the proxy's address does not speak as a proxy of this kind does, or went away",
+		c.proxyFix(fmt.Sprintf("1. Check host and port, and whether it is an HTTP proxy (http://) or a SOCKS5 proxy (socks5://); now it is %s://.", t.proxy.Scheme)))
 }
 
 func failedStep(s checkStep, said, cause, fix string) checkStep {

@@ -39,6 +39,8 @@ type checkup struct {
 	hello   string // our name in EHLO
 	network config.Network
 
+	warnings []time.Duration // before a credential ends
+
 	// Tests replace these.
 	now    func() time.Time
 	lookup func(ctx context.Context, name string) ([]netip.Addr, error)
@@ -94,7 +96,7 @@ func startCheckups(ctx context.Context, cfg *config.Config, accounts []config.Ac
 
 func newCheckup(cfg *config.Config, a config.Account, hello string) *checkup {
 	c := &checkup{
-		account: a, dataDir: cfg.Relay.DataDir, hello: hello, network: cfg.Network, now: time.Now,
+		account: a, dataDir: cfg.Relay.DataDir, hello: hello, network: cfg.Network, warnings: cfg.Alerts.ExpiryWarning, now: time.Now,
 		lookup: func(ctx context.Context, name string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 		},
@@ -171,6 +173,9 @@ func (c *checkup) checkConfig(cfg *config.Config) checkStep {
 		return s
 	}
 	s.Cause = strings.Join(cfg.Warnings, "\n")
+	if cause, fix := olderConfig(cfg); cause != "" {
+		s.Cause, s.Fix = strings.TrimPrefix(s.Cause+"\n"+cause, "\n"), fix
+	}
 	return s
 }
 

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/mailbearer/mailbearer/diagnose"
@@ -169,18 +168,14 @@ func (c *checkup) noTokenBecause(s checkStep, err error) checkStep {
 	return s
 }
 
-// endOfCredential warns of a secret or certificate that ends within a month.
+// endOfCredential warns of a secret or certificate that ends soon, as the relay does (alerts.expiry_warning).
 func (c *checkup) endOfCredential() (cause, fix string) {
-	left := c.expires.Sub(c.now())
-	if c.expires.IsZero() || left > 30*24*time.Hour {
+	e := tokens.Expiry{Kind: credentialOf(c.account.OAuth), At: c.expires, Vendor: vendorOf(c.account)}
+	w, _ := tokens.Forecast(e, tokens.Told{}, c.warnings, c.now())
+	if w == nil {
 		return "", ""
 	}
-	what := "secret"
-	if strings.Contains(c.account.OAuth.Flow, "certificate") {
-		what = "certificate"
-	}
-	return fmt.Sprintf("The app's %s ends on %s, in %d days", what, c.expires.Local().Format(time.DateOnly), int(left.Hours()/24)),
-		fmt.Sprintf("Make a new %s, add it to the app in Entra beside the old one, then put it in place; the relay picks it up.", what)
+	return w.Text, w.Fix
 }
 
 func (c *checkup) whoIsBusy() string {

@@ -20,14 +20,14 @@ func openFlow(a config.Account, roots *x509.CertPool, w way, store *tokens.Store
 		}
 		return tokens.ClientSecret(entra, o.ClientSecret.Reveal), o.ClientSecretExpires, nil
 	case "client-certificate":
-		load := certificateOf(o)
-		certs, _, err := load()
-		if err != nil {
-			return nil, time.Time{}, err
+		end, err := endOf(o)
+		if entra.Authority == "" {
+			return tokens.ClientCredentials(providerOf(a, roots, w), o.Scopes), end, err
 		}
-		return tokens.ClientCertificate(entra, load), certs[0].NotAfter, nil
+		return tokens.ClientCertificate(entra, certificateOf(o)), end, err
 	case "device-code", "browser":
-		return tokens.Delegated(providerOf(a, roots, w), store, a.Name, o.Scopes), o.ClientSecretExpires, nil
+		end, err := endOf(o)
+		return tokens.Delegated(providerOf(a, roots, w), store, a.Name, o.Scopes), end, err
 	case "managed-identity":
 		return tokens.ManagedIdentity{Scopes: o.Scopes, ClientID: o.ClientID}, time.Time{}, nil
 	case "federated-token":
@@ -38,6 +38,37 @@ func openFlow(a config.Account, roots *x509.CertPool, w way, store *tokens.Store
 		}, time.Time{}, nil
 	}
 	return nil, time.Time{}, fmt.Errorf("oauth.flow %q is not known", o.Flow)
+}
+
+// credentialOf is what the account's app proves itself by, in tokens' words for what expires.
+func credentialOf(o config.OAuth) string {
+	if o.Certificate != "" {
+		return tokens.ExpiryCertificate
+	}
+	return tokens.ExpirySecret
+}
+
+// endOf is when that expires; zero when it is not known, or when there is none.
+func endOf(o config.OAuth) (time.Time, error) {
+	if credentialOf(o) == tokens.ExpirySecret {
+		return o.ClientSecretExpires, nil
+	}
+	certs, _, err := certificateOf(o)()
+	if err != nil {
+		return time.Time{}, err
+	}
+	return certs[0].NotAfter, nil
+}
+
+// vendorOf is whose pages an account's advice is about.
+func vendorOf(a config.Account) tokens.Vendor {
+	switch {
+	case a.Provider == "google":
+		return tokens.Google
+	case a.Endpoints.Authority != "":
+		return tokens.Microsoft
+	}
+	return tokens.Other
 }
 
 func entraOf(a config.Account, roots *x509.CertPool, w way) tokens.Entra {
@@ -64,6 +95,7 @@ func providerOf(a config.Account, roots *x509.CertPool, w way) tokens.Provider {
 	return tokens.Provider{
 		TokenURL: a.Endpoints.Token, AuthorizeURL: a.Endpoints.Authorize, DeviceURL: a.Endpoints.Device,
 		ClientID: a.OAuth.ClientID, Secret: secret, Certificate: certificate, HTTP: entra.HTTP,
+		Issuer: a.Endpoints.Issuer, Vendor: vendorOf(a),
 	}
 }
 

@@ -19,11 +19,12 @@ func (s *station) forecast(ctx context.Context) {
 	tick := time.NewTicker(forecastEvery)
 	defer tick.Stop()
 	for {
-		for _, a := range s.crew.Load().accounts {
+		c := s.crew.Load()
+		for _, a := range c.accounts {
 			for _, e := range s.expiries(a) {
 				key := a.name + " " + e.Kind
 				var w *tokens.Warning
-				if w, told[key] = tokens.Forecast(e, told[key], time.Now()); w != nil {
+				if w, told[key] = tokens.Forecast(e, told[key], c.cfg.Alerts.ExpiryWarning, time.Now()); w != nil {
 					s.warn(a, w)
 				}
 			}
@@ -38,20 +39,24 @@ func (s *station) forecast(ctx context.Context) {
 
 // expiries are the ends of what an account signs in with.
 func (s *station) expiries(a *account) []tokens.Expiry {
-	list := []tokens.Expiry{{Kind: a.credential, At: a.expires}}
+	made := a.made.account
+	list := []tokens.Expiry{{Kind: a.credential, At: a.expires, Vendor: vendorOf(made)}}
+	if end, err := endOf(made.OAuth); err == nil {
+		list[0].At = end // a certificate may have been replaced meanwhile, as the warning asks for
+	}
 	if a.delegated {
 		if in, ok, err := s.store.Account(a.name); err == nil && ok {
-			list = append(list, tokens.SignInExpiry(in))
+			list = append(list, tokens.SignInExpiry(in, vendorOf(made)))
 		}
 	}
 	return list
 }
 
 func (s *station) warn(a *account, w *tokens.Warning) {
-	s.log.Warn().Str("account", a.name).Str("detail", w.Text).Str("fix", w.Fix).Int("days", w.Days).
+	s.log.Warn().Str("account", a.name).Str("detail", w.Text).Str("fix", w.Fix).Int("days", int(w.Left/(24*time.Hour))).
 		Msg("a credential ends soon")
 	s.raise(report.Alert{
-		Kind: report.AlertCredential, Account: a.name, Key: fmt.Sprintf("%s %d", w.Kind, w.Days),
+		Kind: report.AlertCredential, Account: a.name, Key: fmt.Sprintf("%s %v", w.Kind, w.Before),
 		Title: fmt.Sprintf("Account %s: %s", a.name, w.Text), Fix: w.Fix,
 	})
 }

@@ -56,7 +56,7 @@ func initialize(e *env, o initOptions) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Lstat(path); err == nil && !o.force {
+	if exists(path) && !o.force {
 		return fail("%s is there already: edit it, name another with --config FILE, or overwrite it with --force", path)
 	}
 	if err := o.ask(e, path); err != nil {
@@ -70,17 +70,18 @@ func initialize(e *env, o initOptions) error {
 }
 
 // write makes secret or certificate first and the configuration last, so that what it names is there when it appears.
-// It returns the certificate where the flow has one.
+// Everything that can be refused is refused before: then nothing has been made. It returns the certificate where the
+// flow has one.
 func (o *initOptions) write(path string) (*appCertificate, error) {
 	text, err := o.render()
 	if err != nil {
 		return nil, err
 	}
-	made, err := o.writeCredential()
-	if err != nil {
+	if err := o.validate(path, text); err != nil {
 		return nil, err
 	}
-	if _, err := config.Parse(path, text); err != nil {
+	made, err := o.writeCredential()
+	if err != nil {
 		return nil, err
 	}
 	if o.force {
@@ -92,6 +93,49 @@ func (o *initOptions) write(path string) (*appCertificate, error) {
 		return nil, failure{err}
 	}
 	return made, nil
+}
+
+// validate holds the text against the configuration's rules, with the secret or the certificate that is there already;
+// one that is still to be made cannot be wrong. Then it looks whether everything can be written where it is to go.
+func (o *initOptions) validate(path string, text []byte) error {
+	credential, options := o.credential(), []config.Option(nil)
+	if !exists(credential) {
+		options = []config.Option{config.AllowMissingCertificate, config.WithoutSecrets}
+	}
+	if _, err := config.Parse(path, text, options...); err != nil {
+		return err
+	}
+	if o.Flow == "client-certificate" && exists(credential) {
+		if _, err := existingCertificate(o.account()); err != nil {
+			return err
+		}
+	}
+	for _, file := range []string{path, credential, filepath.Join(o.DataDir, "spool.db")} {
+		if file != "" && !exists(file) && !writable(filepath.Dir(file)) {
+			return fail("this user may not write %s: run this as the relay's user, or as root, or choose another place with --config, --data-dir or --secret-file", filepath.Dir(file))
+		}
+	}
+	return nil
+}
+
+// credential is the file of what the flow signs in with; "" where a person does.
+func (o *initOptions) credential() string {
+	switch o.Flow {
+	case "client-secret":
+		return o.SecretFile
+	case "client-certificate":
+		return o.Certificate()
+	}
+	return ""
+}
+
+func (o *initOptions) account() *config.Account {
+	return &config.Account{Name: o.Account, OAuth: config.OAuth{Flow: o.Flow, Certificate: o.Certificate()}}
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // notASecret stands in the secret's file until there is one. Microsoft refuses it with a code that `explain` knows.
@@ -109,9 +153,8 @@ func (o *initOptions) writeCredential() (*appCertificate, error) {
 			return nil, failure{err}
 		}
 	case "client-certificate":
-		acc := &config.Account{Name: o.Account, OAuth: config.OAuth{Flow: o.Flow, Certificate: o.Certificate()}}
-		if _, err := os.Lstat(o.Certificate()); err == nil {
-			return existingCertificate(acc)
+		if exists(o.Certificate()) {
+			return existingCertificate(o.account())
 		}
 		made, err := makeCertificate("mailbearer "+o.Account, 3072, 730)
 		if err != nil {
@@ -133,9 +176,8 @@ func (o *initOptions) writeCredential() (*appCertificate, error) {
 func (o *initOptions) report(e *env, path string, made *appCertificate) error {
 	fmt.Fprintf(e.stdout, "\n%s is written.\n", path)
 	if made != nil {
-		acc := &config.Account{Name: o.Account}
 		fmt.Fprintf(e.stdout, "\n  private key   %s\n  to upload     %s\n", o.Certificate(), publicBeside(o.Certificate()))
-		viewCertificate(acc, made).printFacts(e.stdout)
+		viewCertificate(o.account(), made).printFacts(e.stdout)
 	}
 	s, err := stepsOf(o.answers, path)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -138,9 +139,13 @@ func chooseDataDir(named, beside string) (string, error) {
 	return filepath.Abs(filepath.Join(filepath.Dir(beside), "mailbearer-data"))
 }
 
-// writable makes the directory where it can.
+// writable says whether files can be made in a directory, which need not exist yet. It leaves nothing behind.
 func writable(dir string) bool {
-	if os.MkdirAll(dir, 0o700) != nil {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir:
+		return writable(filepath.Dir(dir))
+	case err != nil || !info.IsDir():
 		return false
 	}
 	f, err := os.CreateTemp(dir, ".mailbearer-*")

@@ -135,6 +135,42 @@ func TestInitMistakes(t *testing.T) {
 	}
 }
 
+// What is refused leaves nothing on disk, not even a directory, and what was there is as it was.
+func TestInitRefusedLeavesNothing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		prepare func(dir string) error
+		args    []string
+		want    string
+	}{
+		"an answer":              {args: []string{"--network", "everywhere"}, want: "is not a network"},
+		"no mailbox":             {args: []string{"--mailbox", ""}, want: "--mailbox ADDRESS"},
+		"an empty secret":        {func(dir string) error { return os.WriteFile(filepath.Join(dir, "old"), nil, 0o600) }, []string{"--flow", "client-secret", "--secret-file", "old"}, "client_secret"},
+		"a broken certificate":   {func(dir string) error { return os.WriteFile(filepath.Join(dir, "default.pfx"), []byte("x"), 0o600) }, []string{"--data-dir", "."}, "default.pfx"},
+		"a file for a directory": {func(dir string) error { return os.WriteFile(filepath.Join(dir, "file"), nil, 0o600) }, []string{"--data-dir", "file/data"}, "may not write"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if c.prepare != nil {
+				if err := c.prepare(dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before, _ := os.ReadDir(dir)
+			cmd := command(append([]string{"init", "--config", "new/mailbearer.toml", "--non-interactive", "--mailbox", "a@example.com", "--data-dir", "data"}, c.args...)...)
+			cmd.Dir = dir
+			out, err := cmd.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), c.want) {
+				t.Errorf("%v: %s", err, out)
+			}
+			if after, _ := os.ReadDir(dir); len(after) != len(before) {
+				t.Errorf("left behind: %v", after)
+			}
+		})
+	}
+}
+
 // A conversation: wrong answers are asked again, Enter takes what is proposed.
 func TestInitAsks(t *testing.T) {
 	t.Parallel()

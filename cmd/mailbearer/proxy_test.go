@@ -33,6 +33,8 @@ func httpProxy(t *testing.T, tunnels *atomic.Int32) string {
 	return l.Addr().String()
 }
 
+const proxyPassword = "password-of-the-proxy"
+
 func relayTunnel(c net.Conn, tunnels *atomic.Int32) {
 	defer c.Close()
 	r := bufio.NewReader(c)
@@ -40,8 +42,13 @@ func relayTunnel(c net.Conn, tunnels *atomic.Int32) {
 	if err != nil {
 		return
 	}
-	if req.Header.Get("Proxy-Authorization") != "Basic dTpwdw==" { // u:pw
+	_, password, _ := (&http.Request{Header: http.Header{"Authorization": req.Header["Proxy-Authorization"]}}).BasicAuth()
+	if password != "pw" && password != proxyPassword {
 		io.WriteString(c, "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+		return
+	}
+	if req.Method != http.MethodConnect {
+		io.WriteString(c, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
 		return
 	}
 	to, err := net.Dial("tcp", req.Host)
@@ -84,5 +91,33 @@ func TestProxyWantsAPassword(t *testing.T) {
 	w.eventually(func() bool { return strings.Contains(w.relay.logged(), `"event":"held"`) })
 	if log := w.relay.logged(); strings.Contains(log, "wrongpw") || !strings.Contains(log, "roxy") {
 		t.Errorf("the log shows the proxy's password, or does not say that it is the proxy:\n%s", tail(log))
+	}
+}
+
+// throughProxy configures a proxy of a kind, with a password, that does only what serve does.
+func throughProxy(kind string, serve func(net.Conn)) func(*testing.T, *world) {
+	return func(t *testing.T, w *world) {
+		w.change("[log]", "[network]\ndial_timeout = \"500ms\"\nproxy = \""+kind+"://u:wrongpw@"+local(t, serve)+"\"\n[log]")
+	}
+}
+
+func answersConnect(status string) func(net.Conn) {
+	return func(c net.Conn) {
+		c.Read(make([]byte, 1024))
+		io.WriteString(c, "HTTP/1.1 "+status+"\r\nContent-Length: 0\r\n\r\n")
+		silent(c)
+	}
+}
+
+// socksAnswers answers each flight of a SOCKS client with the next of the answers.
+func socksAnswers(answers ...string) func(net.Conn) {
+	return func(c net.Conn) {
+		for _, answer := range answers {
+			if _, err := c.Read(make([]byte, 1024)); err != nil {
+				return
+			}
+			io.WriteString(c, answer)
+		}
+		silent(c)
 	}
 }

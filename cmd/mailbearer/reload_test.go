@@ -116,6 +116,34 @@ func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 	}
 }
 
+// A check beside a relay that goes by an older configuration than the file says so, until the relay has read it.
+func TestCheckBesideAnOlderConfiguration(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, fake365.Options{})
+	says := func(when, want string) {
+		t.Helper()
+		steps, human, code := w.check()
+		if cause := steps["config"].Cause; code != exitFine || (want == "") != (cause == "") || !strings.Contains(cause, want) || !strings.Contains(human, steps["config"].Fix) {
+			t.Errorf("%s: exit %d, %+v, want %q\n%s", when, code, steps["config"], want, human)
+		}
+	}
+	w.start()
+	says("just started", "")
+	w.rewrite(func(s string) string { return "# a word\n" + s })
+	says("after an edit", "still uses the configuration it read at ")
+	w.hangup(inForce)
+	says("after SIGHUP", "")
+	w.rewrite(func(s string) string { return strings.Replace(s, `level = "trace"`, `level = "info"`, 1) })
+	w.hangup(inForce)
+	says("after SIGHUP, with a key that needs more", "needs a restart for what has changed in log.level")
+	if info, err := os.Stat(configReadFile(w.dir + "/data")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	w.relay.stop()
+	w.rewrite(func(s string) string { return "# another\n" + s })
+	says("without a relay", "")
+}
+
 func TestReloadMendsAnAccount(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fake365.Options{})

@@ -50,6 +50,7 @@ mailx, PHP and the others send through the relay; as mailq it shows the queue, a
   -i, -oi   a line with a single dot does not end the message
   -N, -R, -V   DSN: NOTIFY (never, or success,failure,delay), RET (full, hdrs), ENVID
   -v        say under which id the message was queued
+  -bs       speak SMTP on standard input and output, for programs that want to
   -bp       show the queue
   -q        flush the queue: nothing to do, the relay delivers by itself
 
@@ -74,6 +75,8 @@ Other options of sendmail are taken and ignored. Exit codes are those of sysexit
 				return err
 			case modeFlush:
 				return nil
+			case modeSMTP:
+				return sendmailSMTP(c.Context(), e, inv)
 			}
 			return sendmailMessage(c.Context(), e, inv)
 		},
@@ -122,40 +125,57 @@ func sendmailQueue(ctx context.Context, e *env, inv *invocation) error {
 	return printQueue(e.stdout, views)
 }
 
-// sendmailMessage takes a message: into the spool if this user may open it, into the drop folder otherwise.
+// intake is where the messages of one call go: into the spool if this user may open it, into the drop folder otherwise.
+type intake struct {
+	cfg     *config.Config // nil if this user may not read it
+	user    string         // of the operating system
+	dataDir string
+	limit   int64 // octets of a message
+	spool   bool  // this user may open it
+}
+
+// openIntake reads the configuration. One that may not be read by everybody leaves the drop folder at its usual place.
+func openIntake(file string) (*intake, error) {
+	t := &intake{dataDir: config.DefaultDataDir(), limit: defaultLimit, user: osUser()} // before root becomes another one
+	cfg, err := sendmailConfig(file)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return t, nil
+	case err != nil:
+		return nil, err
+	}
+	t.cfg, t.dataDir, t.limit = cfg, cfg.Relay.DataDir, localLimit(cfg)
+	t.spool, err = enterSpool(t.dataDir)
+	return t, err
+}
+
+// take makes one message durable.
+func (t *intake) take(ctx context.Context, inv *invocation, in *input) (id mail.ID, err error) {
+	if t.spool {
+		id, err = inv.post(ctx, t.cfg, t.user, in)
+	} else {
+		id, err = inv.drop(t.dataDir, t.limit, in)
+	}
+	if broken := in.failure(); err != nil && broken != nil {
+		return id, broken
+	}
+	return id, forSendmail(err, t.limit)
+}
+
+// sendmailMessage takes the message on standard input.
 func sendmailMessage(ctx context.Context, e *env, inv *invocation) error {
 	if len(inv.request.Recipients) == 0 && !inv.fromHeader {
 		return badUsage("no recipient: name one (mailbearer sendmail printer@example.com), or take them from the header with -t")
 	}
-	cfg, err := sendmailConfig(inv.config)
-	if err != nil && !errors.Is(err, fs.ErrPermission) {
+	t, err := openIntake(inv.config)
+	if err != nil {
 		return err
 	}
-	user := osUser() // before root becomes another one
-	dataDir, limit := config.DefaultDataDir(), int64(defaultLimit)
-	if cfg != nil { // one that may not be read by everybody leaves the drop folder at its usual place
-		dataDir, limit = cfg.Relay.DataDir, localLimit(cfg)
-	}
-	may := false
-	if cfg != nil {
-		if may, err = enterSpool(dataDir); err != nil {
-			return err
-		}
-	}
-	in := newInput(ctx, e.stdin, inv.ignoreDots)
-	var id mail.ID
-	if may {
-		id, err = inv.post(ctx, cfg, user, in)
-	} else {
-		id, err = inv.drop(dataDir, limit, in)
-	}
+	id, err := t.take(ctx, inv, newInput(ctx, e.stdin, inv.ignoreDots))
 	if err == nil && inv.verbose {
 		fmt.Fprintln(e.stdout, "queued as "+id.String())
 	}
-	if broken := in.failure(); err != nil && broken != nil {
-		return broken
-	}
-	return forSendmail(err, limit)
+	return err
 }
 
 // post puts the message into the spool.

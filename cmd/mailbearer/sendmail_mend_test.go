@@ -66,3 +66,17 @@ func TestSendmailMends(t *testing.T) {
 		}
 	}
 }
+
+// TestSendmailRewrites: from = "rewrite" of the account holds for a job's mail too.
+func TestSendmailRewrites(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, fake365.Options{})
+	w.configure(map[string]string{"limits": "{ messages_per_minute = 0 }\nfrom = \"rewrite\""})
+	w.start()
+	w.mustSend("From: Shop <shop@contoso.example>\nDate: x\nMessage-ID: <1@b>\n\nhi\n", "a@example.com")
+	m := w.arrived(1, 10*time.Second)[0]
+	want := "From: \"Shop\" <" + testMailbox + ">\r\nReply-To: Shop <shop@contoso.example>\r\nDate: x\r\nMessage-ID: <1@b>\r\n\r\nhi\r\n"
+	if got := stripTrace(t, m.Data); m.Sender != testMailbox || got != want {
+		t.Errorf("from %q arrived as\n%q, want\n%q", m.Sender, got, want)
+	}
+}

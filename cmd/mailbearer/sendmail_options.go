@@ -11,12 +11,13 @@ import (
 // mode is what sendmail was called for.
 type mode int
 
-// The modes; the others that sendmail had (-bd, -bs, -bt, -bv, …) are refused in words.
+// The modes; the others that sendmail had (-bd, -bt, -bv, …) are refused in words.
 const (
 	modeMessage mode = iota // -bm, and without any
 	modeQueue               // -bp, mailq
 	modeAliases             // -bi, -I, newaliases
 	modeFlush               // -q
+	modeSMTP                // -bs
 	modeHelp
 )
 
@@ -204,7 +205,7 @@ func (i *invocation) setMode(letter string) error {
 	case "d", "D":
 		return badUsage("-b%s: the relay is started by `mailbearer run`", letter)
 	case "s":
-		return badUsage("-bs: SMTP on standard input is not spoken; point the program at the relay's listener (127.0.0.1:2525), or let it use sendmail -t")
+		i.mode = modeSMTP
 	default:
 		return badUsage("-b%s is not a mode of this sendmail: -bm takes a message, -bp shows the queue", letter)
 	}

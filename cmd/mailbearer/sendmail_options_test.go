@@ -99,7 +99,6 @@ func TestWrongInvocations(t *testing.T) {
 		"-t --config x":        {exUsage, "--config FILE must stand first"},
 		"--config":             {exUsage, "--config needs the name of a file"},
 		"-f":                   {exUsage, "-f needs a value"},
-		"-bs":                  {exUsage, "point the program at the relay's listener"},
 		"-bd":                  {exUsage, "mailbearer run"},
 		"-bv a@b.c":            {exUsage, "-bv is not a mode"},
 		"-N sometimes a@b.c":   {exUsage, "never, or a list"},

@@ -243,7 +243,6 @@ func TestSendmailExitCodes(t *testing.T) {
 		{"fine", "a@example.com", strings.NewReader("x"), 0, ""},
 		{"no message at all", "a@example.com", nil, 0, ""},
 		{"no recipient", "-i", strings.NewReader("x"), exUsage, "no recipient: name one"},
-		{"-bs", "-bs", strings.NewReader("x"), exUsage, "listener"},
 		{"unknown option", "-Z a@example.com", strings.NewReader("x"), exUsage, "unknown option"},
 		{"-t without recipients", "-t", strings.NewReader("Subject: x\n\nx"), exData, "no recipient in To, Cc or Bcc"},
 		{"bad recipient in the header", "-t", strings.NewReader("To: a b c\n\nx"), exData, `"a b c" is not an address`},

@@ -332,12 +332,19 @@ func TestDropFolderMends(t *testing.T) {
 	w.openDrop()
 	w.startAs()
 	text, _ := oddCron("dropped")
+	var said string
 	for _, more := range []string{"", strings.Repeat("an ordinary line\n", 20<<10)} {
-		if errs, code := w.sendAs(otherUID, text+more, "-i", "a@example.com"); code != 0 {
-			t.Fatalf("exit %d, %s", code, errs)
+		out, code := w.sendAs(otherUID, text+more, "-i", "-v", "a@example.com")
+		if code != 0 {
+			t.Fatalf("exit %d, %s", code, out)
 		}
+		said += out
 	}
 	for _, m := range w.arrived(2, 15*time.Second) {
+		_, id, _ := strings.Cut(string(m.Data), " id ")
+		if id, _, _ = strings.Cut(id, ";"); !strings.Contains(said, "queued as "+id+"\n") {
+			t.Errorf("%s arrived, said was %q", id, said)
+		}
 		if len(m.Data) < 64<<10 {
 			mendedCron(t, m.Data)
 		} else if strings.Count(string(m.Data), "an ordinary line\r\n") != 20<<10 || !strings.Contains(string(m.Data), "quoted-printable") {

@@ -48,6 +48,18 @@ type directory struct {
 	seen    map[string]bool      // jti of assertions
 	devices map[string]*device   // by device code
 	codes   map[string]pkceGrant // by authorization code
+	secrets []Secret             // whatever of it was handed out
+}
+
+// Secret is something that nobody but the app may see.
+type Secret struct{ What, Value string }
+
+// Secrets returns the app's secret and all tokens and codes that were handed out so far, good or not, for tests that
+// look for them where they must not be.
+func (s *Server) Secrets() []Secret {
+	s.entra.mu.Lock()
+	defer s.entra.mu.Unlock()
+	return append([]Secret{{"client secret", s.opt.ClientSecret}}, s.entra.secrets...)
 }
 
 func newDirectory(o Options) (*directory, error) {
@@ -84,6 +96,7 @@ func (d *directory) newRefresh() string {
 	defer d.mu.Unlock()
 	token := "1." + randomText(300) // about as long as a real one
 	d.refresh[token] = true
+	d.secrets = append(d.secrets, Secret{"refresh token", token})
 	return token
 }
 

@@ -186,6 +186,7 @@ func (s *Server) issue(r *http.Request, a access) (map[string]any, *refusal) {
 	}
 	s.entra.mu.Lock()
 	s.entra.access[token] = a
+	s.entra.secrets = append(s.entra.secrets, Secret{"access token", token})
 	s.entra.mu.Unlock()
 	s.record.count(func(c *Counters) { c.TokensIssued++ })
 	s.tell(Event{Kind: EventToken, Remote: r.RemoteAddr, Mailbox: a.user, Detail: fmt.Sprintf("access token for %s, good for %v", a.audience, s.opt.TokenLifetime)})

@@ -48,6 +48,7 @@ func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) {
 	code, d := randomText(100), &device{userCode: userCode(), scope: form.Get("scope"), expires: time.Now().Add(deviceLife)}
 	s.entra.mu.Lock()
 	s.entra.devices[code] = d
+	s.entra.secrets = append(s.entra.secrets, Secret{"device code", code})
 	s.entra.mu.Unlock()
 	writeJSON(w, http.StatusOK, map[string]any{
 		"device_code": code, "user_code": d.userCode, "verification_uri": base(r) + "/devicelogin",
@@ -149,6 +150,7 @@ func (d *directory) newCode(q url.Values) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	code := "1." + randomText(60)
+	d.secrets = append(d.secrets, Secret{"authorization code", code})
 	d.codes[code] = pkceGrant{scope: q.Get("scope"), redirect: q.Get("redirect_uri"), challenge: q.Get("code_challenge")}
 	return code
 }
