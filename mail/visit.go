@@ -13,6 +13,7 @@ type Visit struct {
 	Mechanism string         `json:"mechanism,omitempty"` // of AUTH
 	First     time.Time      `json:"first"`
 	Last      time.Time      `json:"last"`
+	LastSent  time.Time      `json:"last_message,omitzero"` // when it last handed over a message that was taken
 	Count     int            `json:"connections"`
 	Accepted  int            `json:"accepted"`          // messages
 	Refused   int            `json:"refused"`           // by policy
@@ -25,6 +26,9 @@ type Visit struct {
 func (v Visit) Key() string {
 	return v.Address + "\x00" + v.Listener + "\x00" + v.User + "\x00" + v.Name + "\x00" + v.TLS + "\x00" + v.Mechanism
 }
+
+// Served says whether the client ever got anything done here: what it is worth to remember it.
+func (v Visit) Served() bool { return v.Accepted > 0 || v.User != "" }
 
 // Add merges another visit with the same key.
 func (v *Visit) Add(o Visit) {
@@ -39,6 +43,9 @@ func (v *Visit) Add(o Visit) {
 		}
 		if o.Last.After(v.Last) {
 			v.Last = o.Last
+		}
+		if o.LastSent.After(v.LastSent) {
+			v.LastSent = o.LastSent
 		}
 		if o.Trouble != "" {
 			v.Trouble = o.Trouble

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -87,4 +88,28 @@ func TestDrippedCommand(t *testing.T) {
 		}
 	}()
 	d.expect("a dripping client", "421 idle_timeout")
+}
+
+// TestResetBeforeTheReplies: a client that resets its connection while the replies to a whole conversation are written
+// meets no fault in us, whichever reply it is that finds nobody there.
+func TestResetBeforeTheReplies(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, policy())
+	const dialog = "MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nNOOP\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\n"
+	for i := range 300 {
+		c, err := net.Dial("tcp", f.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, "EHLO x\r\n"+strings.Repeat("NOOP\r\n", i%40)+dialog)
+		for range i * 37 % 300 { // a moment, a different one each time
+			runtime.Gosched()
+		}
+		c.(*net.TCPConn).SetLinger(0)
+		c.Close()
+	}
+	f.relay.servers[0].listener.wait()
+	if log := f.logged(); strings.Contains(log, "panic") {
+		t.Error(log[strings.Index(log, "panic"):])
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log"
 	"net"
 	"net/netip"
 	"slices"
@@ -141,17 +140,26 @@ func (r *Relay) newServer(l *Listener, inner net.Listener) *server {
 	s.smtp.MaxLineLength = 0                  // the layer has limits of its own (input.go, body.go)
 	s.smtp.EnableSMTPUTF8, s.smtp.EnableDSN = true, true
 	s.smtp.AllowInsecureAuth = true // TLS is the layer's, and whether AUTH needs it the session's (auth.go)
-	s.smtp.ErrorLog = log.New(libraryLog{r.opts.Log}, "", 0)
+	s.smtp.ErrorLog = libraryLog{r.opts.Log}
 	return s
 }
 
-// libraryLog passes the library's own words on, as a field, so that they cannot forge a line.
+// libraryLog passes the library's own words on, as a field, so that they cannot forge a line. It recovers from a panic
+// and says so here: that is a fault of ours, and somebody has to see it.
 type libraryLog struct{ zerolog.Logger }
 
-func (l libraryLog) Write(p []byte) (int, error) {
-	l.Debug().Str("detail", strings.TrimSpace(string(p))).Msg("smtp library")
-	return len(p), nil
+// Printf implements smtp.Logger.
+func (l libraryLog) Printf(format string, args ...any) {
+	if strings.HasPrefix(format, "panic") {
+		l.Error().Str("detail", fmt.Sprintf(format, args...)).
+			Str("fix", "Please report this as an issue, with this line.").Msg("a connection met a fault in mailbearer and was ended; mail that was accepted is safe")
+		return
+	}
+	l.Debug().Str("detail", strings.TrimSpace(fmt.Sprintf(format, args...))).Msg("smtp library")
 }
+
+// Println implements smtp.Logger.
+func (l libraryLog) Println(args ...any) { l.Printf("%s", fmt.Sprint(args...)) }
 
 // Addresses returns the addresses bound, in the order of the listeners and as one would configure them: with port 0 the
 // port is found here.

@@ -108,7 +108,7 @@ func (s *session) refused(err error, sender string) error {
 // only its end.
 func (s *session) Data(io.Reader) error {
 	tx := s.tx
-	if tx == nil || len(tx.recipients) == 0 {
+	if tx == nil || len(tx.recipients) == 0 || s.conn.text == nil { // no text: the library could not write its 354
 		return errCut
 	}
 	started := time.Now()
@@ -235,6 +235,7 @@ func (s *session) accepted(env *mail.Envelope, mend *mender, started time.Time) 
 		to[i] = r.Address
 	}
 	s.conn.visit.Accepted++
+	s.conn.visit.LastSent = time.Now()
 	for _, what := range mend.done {
 		s.conn.visit.repaired(what)
 	}

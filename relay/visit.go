@@ -17,6 +17,7 @@ type Visit struct {
 	Began     time.Time
 	Ended     time.Time
 	Accepted  int            // messages taken
+	LastSent  time.Time      // when the last of them was
 	Refused   int            // messages and envelopes turned away by policy
 	Failures  int            // passwords refused
 	Repairs   map[string]int // what had to be mended, and how often

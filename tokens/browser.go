@@ -103,7 +103,7 @@ func refusedInBrowser(back url.Values, by Vendor) *diagnose.Problem {
 func declined(p *diagnose.Problem, code string) {
 	if code == "access_denied" && p.Cause == verdicts["access_denied"].cause {
 		p.Class, p.Cause = diagnose.ClassNeedsSignIn, "The sign-in was cancelled, or the permission was not granted"
-		p.Fix = "1. Sign in again, and accept what the app asks for. 2. If it asks for an administrator, have one grant admin consent."
+		p.Fix = "1. Sign in again, and accept what the app asks for. 2. If it asks for an administrator, have one approve the app."
 	}
 }
 

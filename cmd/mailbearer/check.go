@@ -82,7 +82,7 @@ func runCheck(ctx context.Context, e *env, only string, asJSON bool) error {
 		fmt.Fprintln(e.stdout, "The configuration has to be right before anything else can be checked: correct what is named here, then run `mailbearer check` again.")
 		return err
 	}
-	printer := newCheckPrinter(e.stdout, only)
+	printer := newCheckPrinter(e.stdout, only, e.config)
 	if asJSON {
 		printer.w = nil
 	}

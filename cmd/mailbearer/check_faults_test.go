@@ -97,6 +97,10 @@ var checkFaults = []checkFault{
 
 	{name: "ca_file is missing", induce: func(t *testing.T, w *world) { w.change("fake365-ca.pem", "gone.pem") },
 		status: "config failed, dns skipped, tcp skipped, tls skipped, clock skipped, token skipped, claims skipped, auth skipped", step: "config", words: []string{"ca_file", "gone.pem", "mailbearer.toml:"}, code: 2},
+	{name: "the client ID is left out", induce: oauth(`{ flow = "client-secret", tenant = "%t", client_id = "` + noClientID + `", client_secret = 'file:%s' }`),
+		status: "config failed, dns skipped, tcp skipped, tls skipped, clock skipped, token skipped, claims skipped, auth skipped", step: "config", words: []string{"still the zeros", "App registrations"}, code: 2},
+	{name: "the secret is left out", induce: oauth(`{ flow = "client-secret", tenant = "%t", client_id = "%c", client_secret = "` + notASecret + `" }`),
+		status: "config failed, dns skipped, tcp skipped, tls skipped, clock skipped, token skipped, claims skipped, auth skipped", step: "config", words: []string{"still has the words", "not its Secret ID"}, code: 2},
 	{name: "ca_file is no PEM", induce: func(t *testing.T, w *world) {
 		os.WriteFile(filepath.Join(w.dir, "fake365-ca.pem"), []byte("0\x82\x03"), 0o600)
 	}, status: "config failed, dns skipped, tcp skipped, tls skipped, clock skipped, token skipped, claims skipped, auth skipped", step: "config", words: []string{"ca_file", "PEM"}, code: 2},

@@ -214,7 +214,7 @@ func (c *checkup) noTunnel(s checkStep, t *checkTarget, err error) checkStep {
 	case p.trouble == proxyWantsCredentials:
 		c.noProxy("the proxy wants a user name and password (proxy)", t.proxy)
 		return failedStep(s, err.Error(), "The proxy wants a user name and password, or does not accept the ones it was given",
-			c.proxyFix("Write them into it, as in "+t.proxy.Scheme+"://user:password@host:port (special characters as %XX)."))
+			c.proxyFix("Write them into the proxy's address, as in "+t.proxy.Scheme+"://user:password@host:port (special characters as %XX)."))
 	case p.trouble == proxyRefused:
 		return failedStep(s, err.Error(), fmt.Sprintf("The proxy refuses a connection to %s (%s)", t.address, t.name),
 			fmt.Sprintf("1. Have %s allowed at the proxy; many allow port 443 only. 2. %s", t.address, without))

@@ -16,11 +16,12 @@ import (
 type checkPrinter struct {
 	w     io.Writer // nil: nothing is written
 	only  string    // --account
+	file  string    // --config
 	marks map[checkStatus]string
 }
 
-func newCheckPrinter(w io.Writer, only string) *checkPrinter {
-	p := &checkPrinter{w: w, only: only, marks: map[checkStatus]string{checkOK: "ok     ", checkFailed: "FAILED ", checkSkipped: "-      "}}
+func newCheckPrinter(w io.Writer, only, file string) *checkPrinter {
+	p := &checkPrinter{w: w, only: only, file: file, marks: map[checkStatus]string{checkOK: "ok     ", checkFailed: "FAILED ", checkSkipped: "-      "}}
 	if onTerminal(w) && speaksUTF8() {
 		p.marks = map[checkStatus]string{checkOK: "✓", checkFailed: "✗", checkSkipped: "–"}
 	}
@@ -127,9 +128,12 @@ func numbered(fix string) []string {
 
 // next says what to do now.
 func (p *checkPrinter) next(v checkView) {
-	again := "mailbearer check"
+	again, where := "mailbearer check", ""
 	if p.only != "" {
 		again += " --account " + p.only
+	}
+	if p.file != "" {
+		where = " --config " + quotePath(p.file)
 	}
 	var first []string
 	for _, a := range v.Accounts {
@@ -138,8 +142,8 @@ func (p *checkPrinter) next(v checkView) {
 		}
 	}
 	if len(first) > 0 {
-		p.say("Next: do what stands above under %s, then run `%s` again.", strings.Join(first, " and "), again)
+		p.say("Next: do what stands above under %s, then run `%s` again.", strings.Join(first, " and "), again+where)
 		return
 	}
-	p.say("Next: nothing failed; send a real message with `mailbearer test --to you@your-domain`.")
+	p.say("Next: nothing failed; send a real message with `mailbearer test --to you@your-domain%s`.", where)
 }

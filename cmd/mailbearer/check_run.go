@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -180,6 +181,9 @@ func (c *checkup) checkConfig(cfg *config.Config) checkStep {
 }
 
 func (c *checkup) open(cfg *config.Config) (err error) {
+	if err := c.filledIn(); err != nil {
+		return err
+	}
 	if c.way, err = openWay(c.network); err != nil {
 		return err
 	}
@@ -195,6 +199,20 @@ func (c *checkup) open(cfg *config.Config) (err error) {
 	}
 	c.flow, c.expires, err = openFlow(c.account, c.roots, c.way, store)
 	return err
+}
+
+// filledIn looks for what `init` has left to be filled in: Microsoft's words about it would be of no help.
+func (c *checkup) filledIn() error {
+	o := c.account.OAuth
+	if o.ClientID == noClientID {
+		return errors.New("oauth.client_id is still the zeros that init wrote: put the app's Application (client) ID there. It stands in Entra under " +
+			"App registrations > your app > Overview, and the script of `mailbearer setup-script` shows it at its end")
+	}
+	if secret, err := o.ClientSecret.Reveal(); o.ClientSecret.IsSet() && err == nil && secret == notASecret {
+		return errors.New("the file of oauth.client_secret still has the words that init wrote: put the secret's Value (not its Secret ID) there. It is made " +
+			"in Entra under App registrations > your app > Certificates & secrets > New client secret")
+	}
+	return nil
 }
 
 // targets are the hosts of the account and how they are reached.

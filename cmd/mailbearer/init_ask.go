@@ -159,7 +159,7 @@ var flowsSaid = [][2]string{
 	{"client-certificate", "with a certificate that is made here (recommended: nothing secret leaves this machine)"},
 	{"client-secret", "with a secret that is made in Entra (simpler, but it expires and can be copied)"},
 	{"device-code", "a person signs in once as the mailbox, with a code on any computer"},
-	{"browser", "a person signs in once as the mailbox, in a browser on this machine"},
+	{"browser", "a person signs in once as the mailbox, in a browser"},
 }
 
 func (v *interview) flow() error {

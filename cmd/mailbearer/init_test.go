@@ -147,6 +147,7 @@ func TestInitRefusedLeavesNothing(t *testing.T) {
 		"no mailbox":             {args: []string{"--mailbox", ""}, want: "--mailbox ADDRESS"},
 		"an empty secret":        {func(dir string) error { return os.WriteFile(filepath.Join(dir, "old"), nil, 0o600) }, []string{"--flow", "client-secret", "--secret-file", "old"}, "client_secret"},
 		"a broken certificate":   {func(dir string) error { return os.WriteFile(filepath.Join(dir, "default.pfx"), []byte("x"), 0o600) }, []string{"--data-dir", "."}, "default.pfx"},
+		"no place for the file":  {func(dir string) error { return os.WriteFile(filepath.Join(dir, "file"), nil, 0o600) }, []string{"--config", "file/mailbearer.toml"}, "may not write"},
 		"a file for a directory": {func(dir string) error { return os.WriteFile(filepath.Join(dir, "file"), nil, 0o600) }, []string{"--data-dir", "file/data"}, "may not write"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -30,7 +30,7 @@ type inventory struct {
 func (i *inventory) seen(v relay.Visit) {
 	visit := mail.Visit{
 		Listener: v.Listener, User: v.User, Name: v.HELO, TLS: v.TLS, Mechanism: v.Mechanism,
-		First: v.Began.UTC(), Last: v.Ended.UTC(), Count: 1, Accepted: v.Accepted, Refused: v.Refused, Failures: v.Failures,
+		First: v.Began.UTC(), Last: v.Ended.UTC(), LastSent: utc(v.LastSent), Count: 1, Accepted: v.Accepted, Refused: v.Refused, Failures: v.Failures,
 		Repairs: v.Repairs, Trouble: v.Trouble,
 	}
 	if v.Address.IsValid() {
@@ -107,10 +107,10 @@ func showClients(ctx context.Context, e *env, asJSON bool) error {
 
 func printClients(w io.Writer, clients []mail.Visit) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "ADDRESS\tHELO\tUSER\tSIGN-IN\tTLS\tLAST SEEN\tCONNECTIONS\tMESSAGES\tREFUSED\tREPAIRS")
+	fmt.Fprintln(t, "ADDRESS\tHELO\tLISTENER\tUSER\tSIGN-IN\tTLS\tLAST SEEN\tLAST MESSAGE\tCONNECTIONS\tMESSAGES\tREFUSED\tREPAIRS")
 	for _, c := range clients {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", dash(c.Address), dash(safe(c.Name)), dash(c.User), dash(c.Mechanism),
-			dash(c.TLS), clock(c.Last), c.Count, c.Accepted, c.Refused+c.Failures, dash(repairs(c.Repairs)))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", dash(c.Address), dash(safe(c.Name)), dash(c.Listener), dash(c.User),
+			dash(c.Mechanism), dash(c.TLS), clock(c.Last), clock(c.LastSent), c.Count, c.Accepted, c.Refused+c.Failures, dash(repairs(c.Repairs)))
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -43,8 +43,7 @@ func (e *proxyError) Error() string {
 	case e.trouble == proxyUnreachable:
 		return fmt.Sprintf("the proxy %s cannot be reached: %s", e.proxy, detail)
 	case e.trouble == proxyWantsCredentials:
-		return fmt.Sprintf("the proxy %s wants a user name and password, or others than it was given: write them into network.proxy as "+
-			"http://user:password@host:port or socks5://user:password@host:port (%s)", e.proxy, detail)
+		return fmt.Sprintf("the proxy %s wants a user name and password in network.proxy, or others than are there: %s", e.proxy, detail)
 	case e.trouble == proxyGetsNowhere:
 		return fmt.Sprintf("the proxy %s cannot reach %s: %s", e.proxy, e.to, detail)
 	case e.trouble == proxyRefused:

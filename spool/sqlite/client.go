@@ -10,7 +10,8 @@ import (
 	"github.com/mailbearer/mailbearer/mail"
 )
 
-// clientsKept bounds the inventory: a port scanner with a new HELO each time must not fill the disk.
+// clientsKept bounds the inventory: a port scanner with a new HELO each time must not fill the disk. What never got
+// anything done is forgotten first, so that it cannot push the others out either.
 const clientsKept = 10_000
 
 // Saw implements spool.Spool.
@@ -45,7 +46,7 @@ func (t *tx) saw(v mail.Visit) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(sqlSaw, v.Key(), millis(known.Last), record)
+	_, err = t.exec(sqlSaw, v.Key(), millis(known.Last), record, known.Served())
 	return err
 }
 

@@ -1,7 +1,7 @@
 package sqlite
 
 // migrations bring a database from user_version i to i+1, each in one transaction. They are only ever added to.
-var migrations = []string{schema1, schema2}
+var migrations = []string{schema1, schema2, schema3}
 
 // schema1 holds the queue and the history in one table, so that a settled message keeps its place and its trace.
 // Times are milliseconds since 1970, 0 for none. Every state but delivered has a partial index that also covers
@@ -94,3 +94,6 @@ CREATE TABLE ledger (
 );
 INSERT INTO ledger (one, octets, clock)
 SELECT 1, COALESCE(SUM(size), 0), 0 FROM message WHERE state <> 4;`
+
+// schema3 lets the inventory forget last who got something done here. Of those it knows already nobody can tell any more.
+const schema3 = `ALTER TABLE client ADD COLUMN served INTEGER NOT NULL DEFAULT 1;`

@@ -151,8 +151,8 @@ const (
 	sqlBeginHold = `INSERT INTO hold (account, since, until) VALUES ($1, $2, 0)`
 	sqlEndHold   = `UPDATE hold SET until = MAX(since, $2) WHERE account = $1 AND until = 0`
 	sqlClient    = `SELECT record FROM client WHERE key = $1`
-	sqlSaw       = `INSERT INTO client (key, last, record) VALUES ($1, $2, $3) ON CONFLICT (key) DO UPDATE SET last = excluded.last, record = excluded.record`
-	sqlForgetOld = `DELETE FROM client WHERE key IN (SELECT key FROM client ORDER BY last DESC LIMIT -1 OFFSET $1)`
+	sqlSaw       = `INSERT INTO client (key, last, record, served) VALUES ($1, $2, $3, $4) ON CONFLICT (key) DO UPDATE SET last = excluded.last, record = excluded.record, served = excluded.served`
+	sqlForgetOld = `DELETE FROM client WHERE key IN (SELECT key FROM client ORDER BY served DESC, last DESC LIMIT -1 OFFSET $1)`
 	sqlClients   = `SELECT record FROM client ORDER BY last DESC`
 	sqlAskProbe  = `INSERT INTO probe (account, asked) VALUES ($1, 1) ON CONFLICT (account) DO UPDATE SET asked = probe.asked + 1`
 	sqlProbes    = `SELECT account, asked FROM probe`
