@@ -27,7 +27,7 @@ func newAuthorize(e *env) *cobra.Command {
 It works on a server without a browser: --device-code shows a code to type on any other machine, and with --browser you
 can open the address on any other machine and paste back the address that the browser ends at. A running relay picks the
 sign-in up within a second. Sign in as the mailbox's user, or as a person who may send as it.`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg("the account's name"),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := loadConfig(e.config, config.AllowMissingCertificate)
 			if err != nil {
