@@ -126,6 +126,9 @@ func TestCheckBesideAnOlderConfiguration(t *testing.T) {
 		if cause := steps["config"].Cause; code != exitFine || (want == "") != (cause == "") || !strings.Contains(cause, want) || !strings.Contains(human, steps["config"].Fix) {
 			t.Errorf("%s: exit %d, %+v, want %q\n%s", when, code, steps["config"], want, human)
 		}
+		if v := w.status().Outdated; (want == "") != (v == nil) || v != nil && (!strings.Contains(v.Reason, want) || v.Fix == "") {
+			t.Errorf("%s: status says %+v, want %q", when, v, want)
+		}
 	}
 	w.start()
 	says("just started", "")

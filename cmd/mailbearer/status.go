@@ -27,6 +27,13 @@ type statusView struct {
 	Spool    *spoolView  `json:"spool,omitempty"`    // absent where nothing has run yet
 	Strays   []strayView `json:"strays,omitempty"`   // mail whose account is not in the configuration
 	Warnings []string    `json:"warnings,omitempty"` // of the configuration
+	Outdated *reasonView `json:"outdated,omitempty"` // the running relay goes by an older configuration
+}
+
+// reasonView is what is amiss, and what to do.
+type reasonView struct {
+	Reason string `json:"reason"`
+	Fix    string `json:"fix"`
 }
 
 // spoolView is how full the spool is.
@@ -93,6 +100,9 @@ func newStatus(e *env) *cobra.Command {
 // where nothing has run yet.
 func readStatus(ctx context.Context, cfg *config.Config, sp *sqlite.Spool) (view statusView, err error) {
 	view = statusView{Accounts: []accountView{}, Running: sqlite.Running(cfg.Relay.DataDir), Warnings: cfg.Warnings}
+	if cause, fix := olderConfig(cfg); cause != "" {
+		view.Outdated = &reasonView{cause, fix}
+	}
 	states, counts := map[string]mail.Account{}, map[string]spool.Counts{}
 	if sp != nil {
 		if states, err = sp.Accounts(ctx); err != nil {
@@ -163,6 +173,9 @@ func (v statusView) print(w io.Writer) error {
 	}
 	for _, text := range v.Warnings {
 		fmt.Fprintf(w, "\nWarning: %s\n", text)
+	}
+	if v.Outdated != nil {
+		fmt.Fprintf(w, "\n%s.\nWhat to do: %s\n", v.Outdated.Reason, v.Outdated.Fix)
 	}
 	if !v.Running {
 		fmt.Fprintln(w, "\nNo relay is running on this data directory: what stands here is what the last one wrote, and queued mail waits.\n"+
