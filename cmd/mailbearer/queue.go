@@ -25,6 +25,8 @@ func newQueue(e *env) *cobra.Command {
 	return c
 }
 
+const noMessages = "No such messages."
+
 func newQueueList(e *env) *cobra.Command {
 	var asJSON bool
 	var which chosen
@@ -36,21 +38,13 @@ func newQueueList(e *env) *cobra.Command {
 			if err := which.parse(); err != nil {
 				return err
 			}
-			var views []messageView
-			err := withSpool(c.Context(), e, func(cfg *config.Config, sp *sqlite.Spool) (err error) {
+			return withSpool(c.Context(), e, func(cfg *config.Config, sp *sqlite.Spool) (err error) {
 				if err := which.known(c.Context(), cfg, sp); err != nil {
 					return err
 				}
-				views, err = viewQueue(c.Context(), cfg, sp, which.filter)
-				return err
+				l := &listing{w: e.stdout, json: asJSON, empty: noMessages}
+				return l.listQueue(c.Context(), cfg, sp, which.filter)
 			})
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return writeJSON(e.stdout, views)
-			}
-			return printQueue(e.stdout, views)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON value")

@@ -104,10 +104,12 @@ func (c *chosen) ids(ctx context.Context, cfg *config.Config, sp *sqlite.Spool, 
 	if err := c.known(ctx, cfg, sp); err != nil || sp == nil {
 		return nil, err
 	}
-	list, err := sp.List(ctx, c.filter)
-	for _, m := range list {
-		ids = append(ids, m.Envelope.ID)
-	}
+	err = eachPage(ctx, sp, c.filter, func(page []spool.Message) error {
+		for _, m := range page {
+			ids = append(ids, m.Envelope.ID)
+		}
+		return nil
+	})
 	return ids, err
 }
 
@@ -178,7 +180,7 @@ func (a act) run(ctx context.Context, e *env, cfg *config.Config, sp *sqlite.Spo
 		return err
 	}
 	if len(ids) == 0 {
-		fmt.Fprintln(e.stdout, "No such messages.")
+		fmt.Fprintln(e.stdout, noMessages)
 		return nil
 	}
 	failed := 0
@@ -261,7 +263,7 @@ func backUp(ctx context.Context, e *env, sp *sqlite.Spool, to string) error {
 func export(ctx context.Context, e *env, sp *sqlite.Spool, ids []mail.ID, to string) error {
 	switch {
 	case len(ids) == 0:
-		fmt.Fprintln(e.stdout, "No such messages.")
+		fmt.Fprintln(e.stdout, noMessages)
 		return nil
 	case sp == nil:
 		return fmt.Errorf("%s is not in the spool", ids[0])

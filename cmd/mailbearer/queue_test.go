@@ -9,15 +9,18 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/mailbearer/mailbearer/internal/fake365"
 	"github.com/mailbearer/mailbearer/mail"
+	"github.com/mailbearer/mailbearer/spool/sqlite"
 )
 
 const spoolOnly = "address = \"127.0.0.1:0\"\nwait_for = \"spool\"\nauth = \"optional\""
 
-// statusOf is what `status --json` says.
+// status is what `status --json` says.
 func (w *world) status() (v statusView) {
 	w.t.Helper()
 	out, errs, _ := output("status", "--json", "--config", w.config)
@@ -209,5 +212,46 @@ func TestPartialFailureIsReportedAtOnce(t *testing.T) {
 	report := string(w.arrived(1, 20e9)[0].Data)
 	if !strings.Contains(report, "Final-Recipient: rfc822; gone@") || strings.Contains(report, "rfc822; busy@") {
 		t.Errorf("the report:\n%s", report)
+	}
+}
+
+// A long queue is listed, and acted on, page by page.
+func TestLongQueue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, fake365.Options{})
+	sp, err := sqlite.Open(t.Context(), sqlite.Options{Dir: filepath.Join(w.dir, "data"), Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sp.Close()
+	const n = 2*queuePage + 1
+	var work sync.WaitGroup
+	for range n {
+		work.Go(func() {
+			env := &mail.Envelope{ID: mail.NewID(time.Now()), Account: "default", Sender: testMailbox,
+				Recipients: []mail.Recipient{{Address: "a@example.com", State: mail.Pending}}}
+			if err := sp.Put(t.Context(), env, sp.NewBody(env.ID), false); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	work.Wait()
+	out, _, _ := output("queue", "list", "--json", "--config", w.config)
+	var list []messageView
+	seen := map[mail.ID]bool{}
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range list {
+		seen[m.ID] = true
+	}
+	if len(list) != n || len(seen) != n {
+		t.Errorf("%d listed, %d different, want %d", len(list), len(seen), n)
+	}
+	if out, _, _ = output("queue", "list", "--config", w.config); strings.Count(out, "\n") != n+1 || strings.Count(out, "TRIES") != 1 {
+		t.Errorf("%d lines for %d messages and a head", strings.Count(out, "\n"), n)
+	}
+	if out, errs, code := output("queue", "drop", "--all", "--config", w.config); code != 0 || strings.Count(out, "is dropped") != n {
+		t.Errorf("drop: exit %d, %d lines, %s", code, strings.Count(out, "\n"), errs)
 	}
 }

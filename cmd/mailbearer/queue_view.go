@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/mailbearer/mailbearer/config"
@@ -43,23 +40,6 @@ type recipientView struct {
 	Address string              `json:"address"`
 	State   mail.RecipientState `json:"state"`
 	Reply   string              `json:"reply,omitempty"`
-}
-
-// viewQueue lists messages, each with what it waits for.
-func viewQueue(ctx context.Context, cfg *config.Config, sp *sqlite.Spool, f spool.Filter) ([]messageView, error) {
-	views := []messageView{}
-	if sp == nil {
-		return views, nil
-	}
-	accounts, err := sp.Accounts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	list, err := sp.List(ctx, f)
-	for _, m := range list {
-		views = append(views, viewMessage(m, standing(cfg, accounts, m.Envelope.Account)))
-	}
-	return views, err
 }
 
 // viewTrace is one message with its whole trace.
@@ -99,31 +79,6 @@ func viewMessage(m spool.Message, a mail.Account) messageView {
 		v.AccountReason, v.AccountFix, v.AccountSince = a.Reason, a.Fix, utc(a.Since)
 	}
 	return v
-}
-
-func printQueue(w io.Writer, views []messageView) error {
-	if len(views) == 0 {
-		_, err := fmt.Fprintln(w, "No such messages.")
-		return err
-	}
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tSTATE\tACCOUNT\tRECEIVED\tSIZE\tTRIES\tNEXT\tSENDER\tRECIPIENTS\tLAST REPLY")
-	waits := map[string]messageView{}
-	for _, v := range views {
-		if v.AccountReason != "" {
-			waits[v.Account] = v
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t<%s>\t%s\t%s\n", v.ID, v.State, v.Account, clock(v.Received), v.Size,
-			v.Attempts, v.next(), v.Sender, v.summary(), safe(v.LastReply))
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	for _, name := range slices.Sorted(maps.Keys(waits)) {
-		fmt.Fprintln(w)
-		waits[name].printAccount(w)
-	}
-	return nil
 }
 
 // next is when the message is tried again; while its account is held, it is the account that is.

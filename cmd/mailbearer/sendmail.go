@@ -109,20 +109,20 @@ func sendmailQueue(ctx context.Context, e *env, inv *invocation) error {
 	if may, err := enterSpool(cfg.Relay.DataDir); err != nil || !may {
 		return exitWith(exNoPerm, "only root and the relay's user may see the queue: sudo mailbearer queue list")
 	}
-	var views []messageView
+	l := &listing{w: e.stdout, empty: "Mail queue is empty"}
 	sp, err := openSpool(ctx, cfg)
-	if err == nil {
-		defer sp.Close()
-		views, err = viewQueue(ctx, cfg, sp, spool.Filter{Now: time.Now()})
-	}
 	switch {
-	case err != nil && !errors.Is(err, sqlite.ErrNoSpool):
+	case errors.Is(err, sqlite.ErrNoSpool):
+		sp = nil
+	case err != nil:
 		return exitWith(exTempFail, "the queue cannot be read: %w", err)
-	case len(views) == 0:
-		_, err = fmt.Fprintln(e.stdout, "Mail queue is empty")
-		return err
+	default:
+		defer sp.Close()
 	}
-	return printQueue(e.stdout, views)
+	if err := l.listQueue(ctx, cfg, sp, spool.Filter{Now: time.Now()}); err != nil {
+		return exitWith(exTempFail, "the queue cannot be read: %w", err)
+	}
+	return nil
 }
 
 // intake is where the messages of one call go: into the spool if this user may open it, into the drop folder otherwise.
