@@ -12,7 +12,7 @@ lint: ## formatting and vet, for every system we build for
 	test -z "$$(gofmt -l .)"
 	go vet ./... && GOOS=windows go vet ./... && GOOS=darwin go vet ./...
 crash: ## kill -9 under load, 100 rounds
-	MAILBEARER_CRASH_ROUNDS=100 go test -run Crash -count=1 -timeout 30m -v ./spool/sqlite ./cmd/mailbearer
+	MAILBEARER_CRASH_ROUNDS=100 go test -run 'Crash|KillUnderLoad' -count=1 -timeout 30m -v ./spool/sqlite ./cmd/mailbearer
 short-tokens: ## tokens of 30 seconds in real time: no message waits for one
 	MAILBEARER_TOKEN_LIFE=30s go test -run NoMessageWaits -count=1 -timeout 5m -v ./cmd/mailbearer
 fuzz: ## every parser, a minute each (FUZZTIME=10m for more)

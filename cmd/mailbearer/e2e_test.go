@@ -124,10 +124,15 @@ func TestStatusAndQueue(t *testing.T) {
 // eventually waits for something to become true.
 func (w *world) eventually(right func() bool) {
 	w.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	w.within(20*time.Second, right)
+}
+
+func (w *world) within(limit time.Duration, right func() bool) {
+	w.t.Helper()
+	deadline := time.Now().Add(limit)
 	for !right() {
 		if time.Now().After(deadline) {
-			w.t.Fatalf("not within 20s; log:\n%s", tail(w.relay.logged()))
+			w.t.Fatalf("not within %v; log:\n%s", limit, tail(w.relay.logged()))
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
