@@ -108,7 +108,7 @@ func TestResetBeforeTheReplies(t *testing.T) {
 		c.(*net.TCPConn).SetLinger(0)
 		c.Close()
 	}
-	f.relay.servers[0].listener.wait()
+	f.relay.Close(t.Context())
 	if log := f.logged(); strings.Contains(log, "panic") {
 		t.Error(log[strings.Index(log, "panic"):])
 	}
