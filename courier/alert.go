@@ -20,6 +20,11 @@ func heldAlert(account, mailbox string, t *mail.Trouble) report.Alert {
 	}
 }
 
+// wellAlert tells that it can again.
+func wellAlert(account string) report.Alert {
+	return report.Alert{Kind: report.AlertWell, Account: account, Title: "The account " + account + " can send again"}
+}
+
 // trouble names a trouble without the particulars that differ each time, which causes of the network have in brackets.
 func trouble(t *mail.Trouble) string {
 	cause, _, _ := strings.Cut(t.Cause, " (")

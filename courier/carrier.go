@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/mailbearer/mailbearer/mail"
-	"github.com/mailbearer/mailbearer/report"
 	"github.com/mailbearer/mailbearer/spool"
 	"github.com/rs/zerolog"
 )
@@ -31,7 +30,7 @@ type carrier struct {
 	again     map[mail.ID]struct{} // of these, what was claimed once more
 	more      bool                 // more may be due than the last claim took
 	nextDue   time.Time            // when waiting mail is due; zero when none waits
-	signed    mail.AccountState    // what the token source showed last
+	signed    signed               // what the token source showed last
 	delivered time.Time
 	lastError string
 	erredAt   time.Time
@@ -62,10 +61,11 @@ func newCarrier(a Account, o Options, failed func()) *carrier {
 // until something happens or the time it named has come.
 func (k *carrier) run(ctx context.Context) {
 	k.recall(ctx)
+	k.heed()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		wait := k.turn(ctx, time.Now())
+		wait := min(k.turn(ctx, time.Now()), k.tellSigned(time.Now()))
 		timer.Reset(min(wait, k.publish(ctx)))
 		select {
 		case <-ctx.Done():
@@ -156,18 +156,6 @@ func (k *carrier) renew() {
 	if k.Renew != nil && (k.cond.trouble.Kind == mail.Refused || k.Sign != nil && k.Sign().State == mail.AccountHeld) {
 		k.Renew()
 	}
-}
-
-// heed makes a probe due at once when the token source has just got well: mail need not wait for the next one.
-func (k *carrier) heed() {
-	if k.Sign == nil {
-		return
-	}
-	state := k.Sign().State
-	if state == mail.AccountReady && k.signed == mail.AccountHeld {
-		k.cond.hurry(time.Now())
-	}
-	k.signed = state
 }
 
 // claim takes messages from the spool. What it finds spoilt stands in nobody's way: it goes on until there is something
@@ -304,7 +292,7 @@ func (k *carrier) well(ctx context.Context, f finished) {
 	k.more = true
 	k.held.Store(false)
 	if k.cond.told {
-		k.opts.Alert(report.Alert{Kind: report.AlertWell, Account: k.Name, Title: "The account " + k.Name + " can send again"})
+		k.opts.Alert(wellAlert(k.Name))
 	}
 	if a := k.cond.release(); a != nil {
 		a.result = judged(a.result.Trouble, len(a.claimed.Envelope.Unsettled()))

@@ -40,10 +40,9 @@ type Pace interface {
 // Sign is what an account's token source shows of itself.
 type Sign struct {
 	State   mail.AccountState
-	Cause   string // why it is held
-	Fix     string
-	Since   time.Time
-	Expires time.Time // of the current token; zero without one
+	Trouble *mail.Trouble // why it is held; nil otherwise
+	Since   time.Time     // of that
+	Expires time.Time     // of the current token; zero without one
 }
 
 // Account is one upstream account as the courier needs it.

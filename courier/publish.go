@@ -47,7 +47,10 @@ func (k *carrier) state() mail.Account {
 	}
 	if k.Sign != nil {
 		s := k.Sign()
-		a.State, a.Reason, a.Fix, a.Since, a.TokenExpires = s.State, s.Cause, s.Fix, s.Since, s.Expires
+		a.State, a.Since, a.TokenExpires = s.State, s.Since, s.Expires
+		if s.Trouble != nil {
+			a.Reason, a.Fix = s.Trouble.Error(), s.Trouble.Fix
+		}
 	}
 	if t := k.cond.trouble; t != nil {
 		a.State, a.Reason, a.Fix, a.Since = mail.AccountHeld, t.Error(), t.Fix, k.cond.since

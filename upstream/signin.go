@@ -64,11 +64,16 @@ func renewable(err error) bool {
 
 // tokenTrouble is what a token source's error means for the account.
 func tokenTrouble(ctx context.Context, err error) *mail.Trouble {
-	var p *diagnose.Problem
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return stopped(ctx)
-	case errors.As(err, &p):
+	}
+	return TokenTrouble(err)
+}
+
+// TokenTrouble is what it means for the account that there is no access token.
+func TokenTrouble(err error) *mail.Trouble {
+	var p *diagnose.Problem
+	if errors.As(err, &p) {
 		t := &mail.Trouble{
 			Kind: mail.Refused, Reply: mail.Reply{Text: cutText(printable(p.Said))}, Class: mail.Class(p.Class),
 			Cause: p.Cause, Fix: p.Fix, RetryAfter: p.RetryAfter,

@@ -23,7 +23,7 @@ type account struct {
 	tokens        *tokens.Manager
 	smtp          *upstream.SMTP
 	upstream      *upstream.Mailbox
-	touch         func() // tells the courier that the token's state changed
+	touch         func(tokens.State) // tells the courier that the token's state changed
 
 	made     origin // what it was made of
 	renewing *job   // runs tokens; nil before it works
@@ -69,10 +69,10 @@ func openAccount(made origin, store *tokens.Store, hostname string) (*account, e
 		return nil, err
 	}
 	remote, _, _ := net.SplitHostPort(a.Endpoints.SMTP)
-	acc := &account{made: made, name: a.Name, mailbox: a.Mailbox, remote: remote, expires: expires, touch: func() {}}
+	acc := &account{made: made, name: a.Name, mailbox: a.Mailbox, remote: remote, expires: expires, touch: func(tokens.State) {}}
 	acc.credential, acc.delegated = credentialOf(a.OAuth), a.OAuth.Flow == "device-code" || a.OAuth.Flow == "browser"
 	acc.tokens = tokens.New(tokens.Options{
-		Name: a.Name, Flow: flow, Vendor: vendorOf(a), API: apiOf(a), Changed: func(tokens.State) { acc.touch() },
+		Name: a.Name, Flow: flow, Vendor: vendorOf(a), API: apiOf(a), Changed: func(s tokens.State) { acc.touch(s) },
 	})
 	acc.smtp = upstream.NewSMTP(upstream.Options{
 		Address: a.Endpoints.SMTP, Mailbox: a.Mailbox, Mechanism: a.Endpoints.SASL, Hostname: hostname, RootCAs: roots,
@@ -105,7 +105,7 @@ func (a *account) sign() courier.Sign {
 	s := a.tokens.State()
 	sign := courier.Sign{State: mail.AccountState(s.State), Expires: s.Expires}
 	if s.State == tokens.Held && s.Problem != nil {
-		sign.Cause, sign.Fix, sign.Since = s.Problem.Error(), s.Problem.Fix, s.Since
+		sign.Trouble, sign.Since = upstream.TokenTrouble(s.Problem), s.Since
 	}
 	return sign
 }

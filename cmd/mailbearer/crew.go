@@ -11,6 +11,8 @@ import (
 	"github.com/mailbearer/mailbearer/mail"
 	"github.com/mailbearer/mailbearer/relay"
 	"github.com/mailbearer/mailbearer/report"
+	"github.com/mailbearer/mailbearer/tokens"
+	"github.com/rs/zerolog"
 )
 
 // crew is what one configuration makes of a station: the rooms that SIGHUP exchanges. Spool, token store, sockets and
@@ -101,8 +103,26 @@ func (s *station) hireAccount(a config.Account, network config.Network, before *
 	if err != nil {
 		return nil, fmt.Errorf("account %q: %w", a.Name, err)
 	}
-	opened.touch = func() { s.crew.Load().courier.Touch(a.Name) }
+	opened.touch = func(state tokens.State) {
+		s.sayRenewal(a.Name, state)
+		s.crew.Load().courier.Touch(a.Name)
+	}
 	return opened, nil
+}
+
+// sayRenewal logs that a token cannot be renewed while the one at hand is still good. What comes of it when that ends is
+// the courier's to say.
+func (s *station) sayRenewal(account string, state tokens.State) {
+	p := state.Problem
+	if p == nil || state.State != tokens.Ready {
+		return
+	}
+	level := zerolog.WarnLevel
+	if p.Unreachable {
+		level = zerolog.DebugLevel // it passes, mostly
+	}
+	s.log.WithLevel(level).Str("account", account).Str("cause", p.Error()).Str("fix", p.Fix).Time("token_expires", state.Expires).
+		Msg("the access token cannot be renewed; mail goes on with the one at hand")
 }
 
 // dismiss closes the accounts of a crew that another one has not taken over.

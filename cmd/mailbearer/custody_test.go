@@ -182,6 +182,34 @@ func TestWebhookTellsOfAHeldAccount(t *testing.T) {
 	}
 }
 
+// The sign-in is refused before there is any mail: who waits for the nightly backup to find out is a night late.
+func TestAccountWithoutMailIsToldOf(t *testing.T) {
+	t.Parallel()
+	calls := make(chan string, 10)
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		calls <- string(body)
+	}))
+	defer hook.Close()
+	w := newWorld(t, fake365.Options{})
+	w.configure(map[string]string{
+		"oauth": fmt.Sprintf(`{ flow = "client-secret", tenant = "%s", client_id = "%s", client_secret = "wrong" }`, w.fake.Tenant(), w.fake.ClientID()),
+		"log":   "level = \"info\"\nformat = \"json\"\n[alerts]\nwebhook = \"" + hook.URL + "\"",
+	})
+	w.start()
+	select {
+	case body := <-calls:
+		if !strings.Contains(body, `"held"`) || !strings.Contains(body, "AADSTS7000215") {
+			t.Errorf("the alert: %s", body)
+		}
+	case <-time.After(15 * time.Second):
+		t.Fatalf("nobody was told; log:\n%s", tail(w.relay.logged()))
+	}
+	if log := w.relay.logged(); !strings.Contains(log, `"event":"held"`) || !strings.Contains(log, "AADSTS7000215") {
+		t.Errorf("the log:\n%s", log)
+	}
+}
+
 func TestBurstOfAThousand(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fake365.Options{})
