@@ -25,6 +25,39 @@ const (
 	widestPublic6 = 48
 )
 
+// embedding are the IPv6 networks in which IPv4 addresses stand, from octet at on: who comes from one of them comes from
+// IPv4, by way of a translator.
+var embedding = []struct {
+	network netip.Prefix
+	at      int
+	what    string
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), 12, "NAT64, RFC 6052"},
+	{netip.MustParsePrefix("64:ff9b:1::/48"), 12, "NAT64, RFC 8215"},
+	{netip.MustParsePrefix("2002::/16"), 2, "6to4, RFC 3056"},
+	{netip.PrefixFrom(netip.MustParseAddr("::ffff:0:0"), 96), 12, "IPv4-mapped, RFC 4291"},
+}
+
+// embedded is the IPv4 network that an IPv6 one holds; what is "" when it holds none.
+func embedded(p netip.Prefix) (held netip.Prefix, what string) {
+	for _, e := range embedding {
+		within := e.network.Bits() <= p.Bits() && e.network.Contains(p.Addr())
+		if !within && !(p.Bits() <= e.network.Bits() && p.Contains(e.network.Addr())) {
+			continue
+		}
+		bits := 0
+		if within {
+			bits = min(max(p.Bits()-8*e.at, 0), 32)
+		}
+		octets := p.Addr().As16()
+		v4 := netip.AddrFrom4([4]byte(octets[e.at : e.at+4]))
+		return netip.PrefixFrom(v4, bits).Masked(), e.what
+	}
+	return held, ""
+}
+
+const openRelay = ", and would make this an open relay: list the networks of your own devices"
+
 // openNetwork says that an entry of allow would make an open relay, and what to do.
 func openNetwork(p netip.Prefix) string {
 	for _, net := range private {
@@ -36,12 +69,16 @@ func openNetwork(p netip.Prefix) string {
 	if p.Addr().Is4() {
 		widest = widestPublic4
 	}
+	held, what := embedded(p)
 	switch {
 	case p.Bits() == 0:
-		return quote(p.String()) + " is the whole Internet, and would make this an open relay: list the networks of your own devices"
-	case p.Bits() < widest:
-		return quote(p.String()) + " is a public network wider than a /" + itoa(widest) +
-			", and would make this an open relay: list the networks of your own devices"
+		return quote(p.String()) + " is the whole Internet" + openRelay
+	case what != "" && held.Bits() == 0:
+		return quote(p.String()) + " holds all of IPv4 (" + what + ")" + openRelay
+	case what != "" && openNetwork(held) != "":
+		return quote(p.String()) + " holds " + held.String() + " (" + what + "), a public network wider than a /" + itoa(widestPublic4) + openRelay
+	case what == "" && p.Bits() < widest:
+		return quote(p.String()) + " is a public network wider than a /" + itoa(widest) + openRelay
 	}
 	return ""
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"strings"
 	"time"
 
 	"github.com/emersion/go-sasl"
@@ -34,22 +35,29 @@ func (s *session) Auth(mechanism string) (sasl.Server, error) {
 	case s.relay.throttle.count(s.conn.addr) >= guessLimit:
 		return nil, s.tooMany()
 	}
-	byPassword := func(name, password string) error { return s.signIn(mechanism, name, password) }
 	switch {
 	case mechanism == sasl.Plain:
-		return said{sasl.NewPlainServer(func(_, name, password string) error { return byPassword(name, password) })}, nil
+		return said{sasl.NewPlainServer(func(identity, name, password string) error {
+			return s.signIn(sasl.Plain, name, password, identity != "" && !strings.EqualFold(identity, name))
+		})}, nil
 	case mechanism == sasl.Login:
-		return said{&loginServer{check: byPassword}}, nil
+		return said{&loginServer{check: func(name, password string) error {
+			return s.signIn(sasl.Login, name, password, false)
+		}}}, nil
 	case mechanism == cramMD5 && s.relay.users.recoverable():
 		return said{newCramServer(s.relay.opts.Hostname, s.signInCram)}, nil
 	}
 	return nil, smtp.ErrAuthUnknownMechanism
 }
 
-// signIn checks a password.
-func (s *session) signIn(mechanism, name, password string) error {
+// signIn checks a password. A client that wants to act for another user (RFC 4616 §2) may not: for it one is checked that
+// is never right, since no time may tell whether its own was.
+func (s *session) signIn(mechanism, name, password string, foreign bool) error {
+	if foreign {
+		password += "\x00"
+	}
 	user := s.relay.users.known(name, password)
-	if user == nil {
+	if user == nil || foreign {
 		turn := s.relay.throttle.turn(s.conn.addr)
 		turn.Lock()
 		if s.relay.throttle.count(s.conn.addr) >= guessLimit { // while we waited for our turn
@@ -57,10 +65,10 @@ func (s *session) signIn(mechanism, name, password string) error {
 			return s.tooMany()
 		}
 		user = s.relay.users.check(name, password)
-		if user == nil {
+		if user == nil || foreign {
 			n := s.relay.throttle.fail(s.conn.addr)
 			turn.Unlock()
-			return s.failed(name, n)
+			return s.failed(name, n, foreign)
 		}
 		turn.Unlock()
 	}
@@ -86,7 +94,7 @@ func (s *session) signInCram(name, challenge string, digest []byte) error {
 	n := s.relay.throttle.fail(s.conn.addr)
 	turn.Unlock()
 	defer turn.Lock()
-	return s.failed(name, n)
+	return s.failed(name, n, false)
 }
 
 func (s *session) signedIn(user *User, mechanism string) {
@@ -98,9 +106,13 @@ func (s *session) signedIn(user *User, mechanism string) {
 var errAuth = refuse(535, smtp.EnhancedCode{5, 7, 8}, "Authentication failed: user name or password is not that of a [[user]]")
 
 // failed answers an address's nth failure, after its time.
-func (s *session) failed(name string, n int) error {
+func (s *session) failed(name string, n int, foreign bool) error {
 	s.conn.authFailures++
-	s.log().Warn().Str("user", clip(name, 80)).Int("failures", n).Msg("a client's password was refused")
+	why := "a client's password was refused"
+	if foreign {
+		why = "a client was refused that signs in to act for another user: leave the authorization identity empty on the device"
+	}
+	s.log().Warn().Str("user", clip(name, 80)).Int("failures", n).Msg(why)
 	if n >= guessLimit {
 		return s.tooMany()
 	}

@@ -27,8 +27,9 @@ func Unsendable(address string) bool {
 	return false
 }
 
-// ReplaceUnsendable puts the mailbox in the place of every author, in From and Sender, whom no provider takes. The
-// display name is kept; without one the old address becomes it. It returns the names of the fields that it changed.
+// ReplaceUnsendable puts the mailbox in the place of every author, in From and Sender, whom no provider takes or who has
+// no address that can be read. The display name is kept; without one the old address becomes it. It returns the names
+// of the fields that it changed.
 func (h *Header) ReplaceUnsendable(mailbox string) (changed []string) {
 	for i, f := range h.fields {
 		name := authorField(f)
@@ -55,7 +56,11 @@ func authorField(f rawField) string {
 	return ""
 }
 
-func unsendable(a mail.Address) bool { return Unsendable(a.Address) }
+// unsendable also knows what is no address at all.
+func unsendable(a mail.Address) bool {
+	address, err := Address(a.Address)
+	return err != nil || Unsendable(address)
+}
 
 // standIn is a list in which the mailbox stands, once, for all that cannot: what they were called becomes its name.
 func standIn(list []mail.Address, mailbox string) (out []mail.Address) {
@@ -109,8 +114,11 @@ func readAuthors(value string) (list []mail.Address) {
 	return list
 }
 
-// oddAuthors knows null authors too, and a name and an address without brackets.
+// oddAuthors knows null authors too, a name and an address without brackets, and a name that lacks its quotes.
 func oddAuthors(value string) (list []mail.Address) {
+	if a, ok := loneAuthor(value); ok {
+		return []mail.Address{a}
+	}
 	s := &listScanner{rest: value}
 	for s.next() {
 		if s.address == "" && s.name == "" && !s.bracketed {
@@ -126,7 +134,54 @@ func oddAuthors(value string) (list []mail.Address) {
 	return list
 }
 
-// oddAuthor finds the one address in a From field that net/mail cannot read.
+// loneAuthor reads a field with one <address> and no other: everything beside it is what its author is called, with the
+// commas and semicolons for which it should have had quotes, as in `Doe, John <john@example.com>`.
+func loneAuthor(value string) (a mail.Address, ok bool) {
+	start := nextAngle(value)
+	if start < 0 {
+		return a, false
+	}
+	end := start + angleEnd(value[start:])
+	name, after := value[:start], strings.Trim(value[end:], " \t,;")
+	if value[end-1] != '>' || strings.Contains(name, "@") || after != "" && (after[0] != '(' || commentEnd(after) != len(after)) {
+		return a, false
+	}
+	return mail.Address{
+		Name:    decodeWords(strings.TrimSpace(unquoteAll(name + after))),
+		Address: stripRoute(strings.TrimSpace(value[start+1 : end-1])),
+	}, true
+}
+
+// nextAngle finds the first < that is in neither quotes nor a comment, or -1.
+func nextAngle(s string) int {
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			i += quoteEnd(s[i:]) - 1
+		case '(':
+			i += commentEnd(s[i:]) - 1
+		case '<':
+			return i
+		}
+	}
+	return -1
+}
+
+// unquoteAll takes the quotes off every quoted string in a phrase.
+func unquoteAll(s string) string {
+	var b strings.Builder
+	for s != "" {
+		n := 1
+		if s[0] == '"' {
+			n = quoteEnd(s)
+		}
+		b.WriteString(unquoteLocal(s[:n]))
+		s = s[n:]
+	}
+	return b.String()
+}
+
+// oddAuthor finds the one address in a From or Sender field that net/mail cannot read.
 func oddAuthor(value string) (mail.Address, bool) {
 	list := oddAuthors(value)
 	if len(list) != 1 {

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"net/mail"
 	"slices"
 	"strings"
@@ -33,7 +34,8 @@ func TestAuthorsThatNoProviderTakes(t *testing.T) {
 		"From: scan@printer.lan <scan@local>": "From: \"scan@printer.lan\" <m@example.test>",
 		"From: scanner@printer.local, real@example.com":                "From: \"scanner@printer.local\" <m@example.test>, real@example.com",
 		"From: real@example.com, Scanner <scanner@printer.local>":      "From: real@example.com, \"Scanner\" <m@example.test>",
-		"From: root; Real <real@example.com>":                          "From: \"root\" <m@example.test>, \"Real\" <real@example.com>",
+		"From: root; Real <real@example.com>":                          "From: \"root; Real\" <real@example.com>",
+		"From: Scanner, Two <>":                                        "From: \"Scanner, Two\" <m@example.test>",
 		"From: <>, real@example.com":                                   "From: m@example.test, real@example.com",
 		"From: a@x.local, B <b@x.local>, \"c d\"@example.com":          "From: \"a@x.local, B\" <m@example.test>, \"c d\"@example.com",
 		"From: scanner@printer.local, M <M@example.test>":              "From: \"M\" <M@example.test>",
@@ -51,6 +53,38 @@ func TestAuthorsThatNoProviderTakes(t *testing.T) {
 		}
 		if (len(m.done) > 0) != (in != want) {
 			t.Errorf("%q: repairs %q", in, m.done)
+		}
+	}
+}
+
+// TestUnquotedNames: where a field has one <address>, all that stands before it is a name, whatever it holds.
+func TestUnquotedNames(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"Doe, John <a@b.example>":                        "\"Doe, John\" <a@b.example>",
+		"Doe; John,<a@b.example>":                        "\"Doe; John,\" <a@b.example>",
+		"Müller, Hans <a@b.example>":                     "=?utf-8?b?TcO8bGxlciwgSGFucw==?= <a@b.example>",
+		"M\xfcller, Hans <a@b.example>":                  "=?utf-8?b?TcO8bGxlciwgSGFucw==?= <a@b.example>",
+		"=?utf-8?q?M=C3=BCller?=, Hans <a@b.example>":    "=?utf-8?b?TcO8bGxlciwgSGFucw==?= <a@b.example>",
+		"\"Doe\", John <a@b.example>":                    "\"Doe, John\" <a@b.example>",
+		"Doe, John (x <y>) <a@b.example>":                "\"Doe, John (x <y>)\" <a@b.example>",
+		"Doe, John <a@b.example> (office);":              "\"Doe, John (office)\" <a@b.example>",
+		"Re: Doe, John <@x.y:a@b.example>":               "\"Re: Doe, John\" <a@b.example>",
+		"Müller (Büro) <a@b.example>":                    "=?utf-8?q?M=C3=BCller?= (=?utf-8?q?B=C3=BCro?=) <a@b.example>",
+		"Müller (x) Hans <a@b.example>, \"é\"(x)<c@d.e>": "=?utf-8?q?M=C3=BCller?= (x) Hans <a@b.example>, =?utf-8?q?=C3=A9?=\r\n (x)<c@d.e>",
+		"M\xfcller (B\xfcro) <a@b.example>":              "=?utf-8?b?TcO8bGxlciAoQsO8cm8p?= <a@b.example>",
+		"c@d.example, John <a@b.example>":                "", // two authors
+		"Doe, <c@d.example>, John <a@b.example>":         "\"Doe\" <m@example.test>, c@d.example, \"John\" <a@b.example>",
+		"Doe, John <a@b.example":                         "\"Doe\" <m@example.test>, \"John\" <a@b.example>",
+	} {
+		for _, field := range []string{"From: ", "From: x@y.example\r\nSender: "} {
+			got, err := mendText(t, mended+field+in+"\r\n\r\nbody\r\n", testMender(false))
+			if want == "" {
+				want = in
+			}
+			if want := mended + field + want + "\r\n\r\nbody\r\n"; got != want || err != nil {
+				t.Errorf("%q became\n%q (%v), want\n%q", in, got, err, want)
+			}
 		}
 	}
 }
@@ -80,6 +114,8 @@ func TestRewriteKeepsName(t *testing.T) {
 		"From: <>\r\nSender: x@y.z": "From: m@example.test",
 		"From: S <s@x.local>":       "From: \"S\" <m@example.test>\r\nReply-To: S <s@x.local>",
 		"From: A <a@b.c>, d@e.f":    "From: \"A\" <m@example.test>\r\nReply-To: A <a@b.c>, d@e.f",
+		"From: Doe, J <a@b.c>":      "From: \"Doe, J\" <m@example.test>\r\nReply-To: \"Doe, J\" <a@b.c>",
+		"From: B\xfc, J <a@b.c>":    "From: =?utf-8?b?QsO8LCBK?= <m@example.test>\r\nReply-To: =?utf-8?b?QsO8LCBK?= <a@b.c>",
 		"From: m@example.test":      "From: m@example.test",
 		"From: M m@example.test":    "From: \"M\" <m@example.test>",
 		"From: \"a@b\" <root@lan>":  "From: \"a@b\" <m@example.test>\r\nReply-To: \"a@b\" <root@lan>",
@@ -156,6 +192,7 @@ func FuzzAuthors(f *testing.F) {
 	for _, s := range []string{
 		"", "<>", "\"S\" <>", "root, a@b.c", "a b@c.d, <>", "x:;", "(c)", "\"a\\", "@", "\"a@b\"@x.lan, m@example.test", "=?utf-8?q?a=2C?= <r>", "a@b@c.d, root",
 		"<@x:root>", "\xff <>", "a@[1.2.3.4]; root", "\"a\rb\" <root>", "a@b.c <a@b.c>, root",
+		"Doe, J <a@b.c>", "\xfc, (x<y) \"z\" <a@b.c> (w);", "\"a\\\x01\" <a@b.c>, \"b\" <r@c.d>", "a\x00@b.c", "a@b@c.d <a@b@c.d>",
 	} {
 		f.Add(s)
 	}
@@ -169,6 +206,9 @@ func FuzzAuthors(f *testing.F) {
 			return
 		}
 		h := ParseHeader([]byte(out))
+		if hasControls(bytes.Join(toBytes(h.fields), nil)) {
+			t.Errorf("%q: control characters are left in %q", value, out)
+		}
 		for _, name := range []string{"From", "Sender"} {
 			for _, field := range h.Values(name) {
 				if slices.ContainsFunc(readAuthors(field), unsendable) {

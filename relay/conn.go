@@ -34,6 +34,7 @@ type conn struct {
 	remote   net.Addr             // the same with its port
 	key      string               // what connections are counted by
 	counted  bool                 // by the listener, under its lock
+	balanced bool                 // a load balancer's PROXY header has been read
 	hello    clientHello          // what the client's TLS hello asked for
 	tlsState *tls.ConnectionState // nil before TLS
 	started  bool

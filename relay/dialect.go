@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -60,12 +61,11 @@ func (c *conn) command(verb, arg string) []byte {
 	case "BDAT":
 		c.refuseChunk(arg)
 		return nil
-	case "HELP": // RFC 5321 §4.1.1.8
-		c.say(214, "2.0.0", "mailbearer: EHLO, AUTH, MAIL FROM, RCPT TO, DATA, RSET, NOOP, QUIT; RFC 5321 says the rest")
+	case "HELP":
+		c.help()
 		return nil
 	case "PROXY":
-		c.log().Warn().Msg("a PROXY header came from an address that is not in proxy_protocol_from of this listener; the client was cut")
-		c.cutOff(554, "5.7.1", "a PROXY header is taken only from the addresses in `proxy_protocol_from` of this listener")
+		c.refuseProxy()
 		return nil
 	default:
 		if mechanism, ok := strings.CutPrefix(verb, "AUTH="); ok { // older than RFC 2554
@@ -76,6 +76,15 @@ func (c *conn) command(verb, arg string) []byte {
 		return []byte(verb)
 	}
 	return []byte(verb + " " + arg)
+}
+
+// help is RFC 5321 §4.1.1.8's.
+func (c *conn) help() {
+	secure := ""
+	if c.offersTLS() {
+		secure = "STARTTLS, "
+	}
+	c.say(214, "2.0.0", "mailbearer: EHLO, "+secure+"AUTH, MAIL FROM, RCPT TO, DATA, RSET, NOOP, QUIT; RFC 5321 says the rest")
 }
 
 // needsName says whether a command comes after EHLO only.
@@ -125,13 +134,22 @@ func (c *conn) pathCommand(verb, word, arg string) []byte {
 	if err == nil {
 		told = p.carried()
 	}
+	if ok = params == "" || params[0] == ' '; !ok {
+		c.notAlone(verb)
+		return nil
+	}
 	if c.list.policy.Security == SecurityNone {
 		if params, ok = lenient(verb, params); !ok {
-			c.refuse(501, "5.5.4", fmt.Sprintf("%s takes one address, and nothing but parameters after it", verb))
+			c.notAlone(verb)
 			return nil
 		}
 	}
 	return []byte(verb + " " + word + ":<" + told + ">" + strict(params))
+}
+
+// notAlone refuses an address with something behind it that is no parameter: it may be a second address.
+func (c *conn) notAlone(verb string) {
+	c.refuse(501, "5.5.4", verb+" takes one address, and nothing but parameters after it")
 }
 
 // cutWord takes FROM or TO and the colon, blanks around it, off an argument.
@@ -184,8 +202,14 @@ func known(verb, key, value string) (string, bool) {
 	upper := strings.ToUpper(value)
 	switch verb + " " + key {
 	case "MAIL SIZE":
-		n, err := strconv.ParseUint(value, 10, 64)
-		return strconv.FormatUint(min(n, 1<<32-1), 10), err == nil // the library reads 32 bits
+		n, err := strconv.ParseUint(value, 10, 32)
+		if errors.Is(err, strconv.ErrRange) {
+			err = nil // n is the largest that the library reads
+		}
+		if err != nil {
+			return "no number", value != "" // RFC 1870 §4: the library answers 501
+		}
+		return strconv.FormatUint(n, 10), true
 	case "MAIL BODY":
 		return value, upper == "7BIT" || upper == "8BITMIME" || upper == "BINARYMIME"
 	case "MAIL SMTPUTF8":
@@ -279,11 +303,15 @@ func (c *conn) refuse(code int, status, text string) {
 
 // cutOff tells the client why and ends the connection.
 func (c *conn) cutOff(code int, status, format string, args ...any) {
+	c.cutFor("a client was cut off", code, status, fmt.Sprintf(format, args...))
+}
+
+// cutFor does so with words of its own for the log.
+func (c *conn) cutFor(why string, code int, status, text string) {
 	if c.gone.Swap(true) {
 		return
 	}
-	text := fmt.Sprintf(format, args...)
-	c.log().Warn().Int("code", code).Str("detail", text).Msg("a client was cut off")
+	c.log().Warn().Int("code", code).Str("detail", text).Msg(why)
 	c.say(code, status, text)
 	c.cut.Store(true)
 }

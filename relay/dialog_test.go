@@ -25,6 +25,7 @@ import (
 //	                  both may end in " x 100": so many times
 //	TLS               the client starts TLS
 //	log: words        that must stand in the log by now
+//	warnings: 1       how many lines of this level the log has by now
 //	spool: <sender> <recipient> …    one line for each message that must be in the spool afterwards, no others
 //	account: mailbox=noreply@example.test rewrite=true    what the relay knows of its account
 //	alias: root it@example.test boss@example.test         one of [aliases]
@@ -79,6 +80,10 @@ func play(t *testing.T, file string) {
 		case "log:":
 			if !strings.Contains(f.logged(), rest) {
 				t.Errorf("%s: the log is\n%s", where, f.logged())
+			}
+		case "warnings:":
+			if n := strings.Count(f.logged(), `"level":"warn"`); strconv.Itoa(n) != rest {
+				t.Errorf("%s: %d warnings:\n%s", where, n, f.logged())
 			}
 		case "TLS":
 			d.startTLS(where)

@@ -54,6 +54,9 @@ func encodeField(f rawField) (rawField, bool) {
 	case addresses:
 		s, ok := encodeNames(f.value(), charset)
 		if !ok {
+			s, ok = encodeLone(f.value())
+		}
+		if !ok {
 			return nil, false
 		}
 		tokens = tokenize(s)

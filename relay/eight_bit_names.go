@@ -1,12 +1,16 @@
 package relay
 
-import "strings"
+import (
+	"net/mail"
+	"strings"
+)
 
 // encodeNames encodes the names and comments of an address list. Everything else in it, the addresses above
 // all, stays octet for octet; false when octets above 127 are left, which only SMTPUTF8 could carry.
 func encodeNames(value, charset string) (string, bool) {
 	var out strings.Builder
-	start := 0 // of what may become a display name
+	start := 0               // of what may become a display name
+	stop, angle := -1, false // what ends a name next, and whether that is its address
 	for i := 0; i < len(value); {
 		rest := value[i:]
 		switch rest[0] {
@@ -16,7 +20,14 @@ func encodeNames(value, charset string) (string, bool) {
 			i += literalEnd(rest)
 		case '(':
 			end := i + commentEnd(rest)
-			out.WriteString(value[start:i] + encodeComment(value[i:end], charset))
+			before := value[start:i]
+			if end > stop {
+				stop, angle = nameEnd(value, end)
+			}
+			if angle { // this comment stands within a name, and not behind an address
+				before = encodeName(before, charset)
+			}
+			out.WriteString(before + encodeComment(value[i:end], charset))
 			i, start = end, end
 		case '<':
 			end := i + angleEnd(rest)
@@ -37,6 +48,33 @@ func encodeNames(value, charset string) (string, bool) {
 	out.WriteString(value[start:])
 	s := out.String()
 	return s, !hasEight([]byte(s))
+}
+
+// nameEnd finds what ends a name that goes on at i: an address in brackets, or something that no name has.
+func nameEnd(s string, i int) (stop int, angle bool) {
+	for ; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			i += quoteEnd(s[i:]) - 1
+		case '(':
+			i += commentEnd(s[i:]) - 1
+		case '<':
+			return i, true
+		case ',', ';', ':', '@':
+			return i, false
+		}
+	}
+	return len(s), false
+}
+
+// encodeLone writes a field with one <address> and a name that lacks its quotes, as in `Müller, Hans <a@example.com>`.
+func encodeLone(value string) (string, bool) {
+	a, ok := loneAuthor(value)
+	if _, err := mail.ParseAddressList(value); err == nil || !ok {
+		return "", false
+	}
+	address, err := Address(a.Address)
+	return formatAuthor(mail.Address{Name: a.Name, Address: address}), err == nil && !hasEight([]byte(address))
 }
 
 // encodeName encodes the phrase in front of an address. As a whole: a name that is half a quoted string and half an

@@ -98,7 +98,7 @@ func (m *mender) rewriteAuthor(h *Header) {
 		return
 	}
 	author := mail.Address{Name: list[0].Name, Address: m.mailbox}
-	if Unsendable(list[0].Address) {
+	if unsendable(list[0]) {
 		author.Name = nameOf(list[0])
 	}
 	// A Sender beside it would name somebody who does not send this (RFC 5322 §3.6.2).
@@ -106,7 +106,7 @@ func (m *mender) rewriteAuthor(h *Header) {
 	head := slices.DeleteFunc(slices.Clone(h.fields[:first]), func(f rawField) bool { return f.is("Sender") })
 	h.fields = append(append(head, makeField("From", formatAuthor(author))), kept...)
 	if answerable(list, m.mailbox) && !h.Has("Reply-To") {
-		h.fields = slices.Insert(h.fields, len(head)+1, replyTo(old))
+		h.fields = slices.Insert(h.fields, len(head)+1, replyTo(old, list))
 	}
 	m.note("From rewritten")
 }
@@ -114,13 +114,16 @@ func (m *mender) rewriteAuthor(h *Header) {
 // answerable says whether an old From says more than the mailbox does: an address with a domain that is another.
 func answerable(list []mail.Address, mailbox string) bool {
 	return slices.ContainsFunc(list, func(a mail.Address) bool {
-		_, domain, ok := cutAddress(a.Address)
-		return ok && domain != "" && !strings.EqualFold(a.Address, mailbox)
+		address, err := Address(a.Address)
+		return err == nil && domainOf(address) != "" && !strings.EqualFold(address, mailbox)
 	})
 }
 
-// replyTo is the old From under another name, folded as it was.
-func replyTo(from rawField) rawField {
+// replyTo is the old From under another name, folded as it was; written anew if it has one author and cannot be read.
+func replyTo(from rawField, list []mail.Address) rawField {
+	if _, err := mail.ParseAddressList(from.value()); err != nil && len(list) == 1 {
+		return makeField("Reply-To", formatAuthor(list[0]))
+	}
 	_, body, _ := bytes.Cut(from, []byte(":"))
 	if !bytes.HasSuffix(body, crlf) {
 		body = append(slices.Clip(body), crlf...)
@@ -128,19 +131,20 @@ func replyTo(from rawField) rawField {
 	return append(rawField("Reply-To:"), body...)
 }
 
-// repairAuthor writes an author properly whom old software has written as no receiver can read it: an @ in a display
-// name without quotes, or a name and an address without brackets.
+// repairAuthor writes an author properly whom old software has written as no receiver can read it: an @ or a comma in a
+// display name without quotes, or a name and an address without brackets.
 func (m *mender) repairAuthor(h *Header) {
 	for i, f := range h.fields {
-		if !f.is("From") {
+		name := authorField(f)
+		if name == "" {
 			continue
 		}
 		if _, err := mail.ParseAddressList(f.value()); err == nil {
 			continue
 		}
 		if a, ok := oddAuthor(f.value()); ok {
-			h.fields[i] = makeField("From", formatAuthor(a))
-			m.note("From repaired")
+			h.fields[i] = makeField(name, formatAuthor(a))
+			m.note(name + " repaired")
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 func mendText(t testing.TB, in string, m *mender) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	x := &text{body: &out, limit: 1 << 20, strict: true, edit: func(h []byte) ([]byte, error) { return m.edit(h), nil }}
+	x := &text{body: &out, limit: 1 << 20, strict: true, edit: m.mend}
 	_, err := io.CopyBuffer(struct{ io.Writer }{x}, struct{ io.Reader }{strings.NewReader(in)}, make([]byte, 7))
 	if err == nil {
 		err = x.finish()

@@ -1,6 +1,9 @@
 package relay
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // wirePath is the address of a MAIL or RCPT, as it may stand on the wire (RFC 5321 §4.1.2). Without a domain it is a name
 // that is completed later; without anything it is the null sender.
@@ -28,10 +31,14 @@ func (p wirePath) carried() string {
 	return carrier
 }
 
-// parsePath reads the address at the start of s and returns what follows it. It takes the ways in which old clients
-// write one: blanks around it, no brackets, one bracket, two pairs, a name in front, a source route.
+// parsePath reads the address at the start of s and returns what follows it: parameters, after a blank. It takes the
+// ways in which old clients write one: blanks around it, no brackets, one bracket, two pairs, a name in front, a source
+// route.
 func parsePath(s string) (p wirePath, params string, err error) {
-	raw, params := cutPath(strings.Trim(s, " "))
+	raw, params, ok := cutPath(strings.Trim(s, " "))
+	if !ok {
+		return wirePath{}, "", badAddress(strings.TrimSuffix(strings.TrimPrefix(strings.Trim(s, " "), "<"), ">"))
+	}
 	raw = strings.Trim(raw, " ")
 	if strings.HasPrefix(raw, "@") { // RFC 5321 §4.1.1.3: a source route is stripped
 		if _, after, ok := strings.Cut(raw, ":"); ok {
@@ -45,9 +52,10 @@ func parsePath(s string) (p wirePath, params string, err error) {
 	return p, params, err
 }
 
-// cutPath separates an address from the parameters after it. Brackets and blanks count only outside quotes.
-func cutPath(s string) (raw, params string) {
-	open, quoted := -1, false
+// cutPath separates an address from the parameters after it. Brackets and blanks count only outside quotes. It is not
+// ok where a bracket has something before it that is no name: `<a<b@example.com>` may not reach b.
+func cutPath(s string) (raw, params string, ok bool) {
+	open, depth, quoted := -1, 0, false
 	for i := 0; i < len(s); i++ {
 		switch {
 		case s[i] == '\\' && quoted:
@@ -56,18 +64,56 @@ func cutPath(s string) (raw, params string) {
 			quoted = !quoted
 		case quoted:
 		case s[i] == '<':
-			open = i // the innermost
+			if !mayPrecede(s[:i]) {
+				return "", "", false
+			}
+			open, depth = i, depth+1
 		case s[i] == '>':
-			return s[open+1 : i], strings.TrimLeft(s[i:], ">")
+			params, ok = strings.CutPrefix(s[i:], strings.Repeat(">", max(depth, 1)))
+			return s[open+1 : i], apart(params), ok && (depth > 0 || i > 0)
 		case s[i] == ' ' && open < 0 && (strings.ContainsRune(s[:i], '@') || !strings.Contains(s[i:], " <")):
-			return s[:i], s[i:] // no brackets; otherwise this is a name in front of them
+			return s[:i], s[i:], true // no brackets; otherwise this is a name in front of them
 		}
 	}
 	if open >= 0 { // a bracket that is never closed ends at the first blank
 		raw, params, _ = strings.Cut(strings.TrimLeft(s[open+1:], " "), " ")
-		return raw, params
+		return raw, " " + params, depth == 1
 	}
-	return s, ""
+	return s, "", true
+}
+
+// mayPrecede says what may stand before a bracket: other ones, and a name with a blank behind it.
+func mayPrecede(s string) bool {
+	name := strings.TrimLeft(s, "< ")
+	if name == "" {
+		return true
+	}
+	return strings.HasSuffix(name, " ") && !strings.ContainsFunc(unquoted(name), func(r rune) bool {
+		return r != ' ' && r != '.' && r != utf8.RuneError && !isAtext(r)
+	})
+}
+
+// unquoted is what stands outside quotes.
+func unquoted(s string) string {
+	var b strings.Builder
+	for s != "" {
+		n := 1
+		if s[0] == '"' {
+			n = quoteEnd(s)
+		} else {
+			b.WriteByte(s[0])
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
+
+// apart puts the blank between an address and a parameter that some clients forget.
+func apart(params string) string {
+	if key, _, ok := strings.Cut(params, "="); ok && isKeyword(key) {
+		return " " + params
+	}
+	return params
 }
 
 // parseMailbox reads local-part and domain.

@@ -103,7 +103,11 @@ func (s *session) checkAuthors(f field, mailbox string, vouched bool) error {
 		mailbox = ""
 	}
 	for _, address := range list {
-		if err := s.maySendAs(address, mailbox, "the "+f.name+" field"); err != nil {
+		err := s.maySendAs(address, mailbox, "the "+f.name+" field")
+		if err != nil && address == "" {
+			return refuse(550, smtp.EnhancedCode{5, 7, 1}, "the %s field has nothing that can be read as an address, which is not allowed where `senders` is limited", f.name)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -121,7 +125,7 @@ func authors(f field, vouched bool) (list []string, ok bool) {
 	if vouched {
 		return nil, false
 	}
-	if a, ok := oddAuthor(f.body); ok && strings.EqualFold(f.name, "From") {
+	if a, ok := oddAuthor(f.body); ok {
 		return []string{a.Address}, true
 	}
 	odd := readAuthors(f.body)

@@ -47,6 +47,11 @@ func (p *Post) receive(body io.Writer, long *longLines, m *mender, in io.Reader)
 		return false, err
 	}
 	t := NewText(&headed{long: long}, p.Limit, func(h *Header) error {
+		section, err := m.clean(h.Bytes())
+		if err != nil {
+			return err
+		}
+		*h = *ParseHeader(section)
 		mending, err := p.Edit(h)
 		if err != nil {
 			return err

@@ -24,7 +24,10 @@ const (
 	proxyExtrasLimit = 4 << 10
 )
 
-var errProxy = errors.New("no PROXY header as haproxy's proxy-protocol.txt has it")
+var (
+	errProxy   = errors.New("this is no PROXY header as haproxy's proxy-protocol.txt has it")
+	errNoProxy = errors.New("there is no PROXY header")
+)
 
 // proxied says whether a PROXY header is required from this address.
 func (l *listener) proxied(a netip.Addr) bool {
@@ -41,10 +44,10 @@ func (c *conn) readProxy() error {
 		return err
 	}
 	if err != nil {
-		c.log().Warn().Str("detail", err.Error()).Msg("an address in proxy_protocol_from sent no PROXY header; it was cut")
-		c.cutOff(554, "5.7.1", "a PROXY header is required from the addresses in `proxy_protocol_from` of this listener")
+		c.proxyFailed(err)
 		return errTold
 	}
+	c.balanced = true
 	if source.IsValid() {
 		c.identify(net.TCPAddrFromAddrPort(source))
 	}
@@ -53,6 +56,31 @@ func (c *conn) readProxy() error {
 		return errTold
 	}
 	return nil
+}
+
+// proxyFailed cuts a load balancer that is not set up as the listener is.
+func (c *conn) proxyFailed(err error) {
+	var ne net.Error
+	text := "the PROXY header cannot be read: send version 1 or 2 as haproxy's proxy-protocol.txt has it"
+	switch {
+	case errors.Is(err, errNoProxy):
+		text = "a PROXY header is required from the addresses in `proxy_protocol_from` of this listener"
+	case errors.As(err, &ne) && ne.Timeout():
+		text = "no complete PROXY header came in time"
+	}
+	c.cutFor("an address in proxy_protocol_from sent no good PROXY header; it was cut: set the load balancer to send one, or take it out of proxy_protocol_from",
+		554, "5.7.1", text)
+}
+
+// refuseProxy cuts whoever sends a header where none belongs: it would name another client.
+func (c *conn) refuseProxy() {
+	if c.balanced {
+		c.cutFor("a second PROXY header came on a connection; it was cut: one load balancer behind another, or a client that pretends to be one",
+			554, "5.7.1", "there was a PROXY header already, and a connection has one")
+		return
+	}
+	c.cutFor("a PROXY header came from an address that is not in proxy_protocol_from of this listener; the client was cut",
+		554, "5.7.1", "a PROXY header is taken only from the addresses in `proxy_protocol_from` of this listener")
 }
 
 // parseProxy reads one header and nothing beyond it. The address is invalid when the header names none, as a load
@@ -68,7 +96,7 @@ func parseProxy(r io.Reader) (source netip.AddrPort, err error) {
 	case '\r':
 		return proxyBinary(r)
 	}
-	return source, errProxy
+	return source, errNoProxy
 }
 
 // proxyLine reads version 1, its P already taken.

@@ -16,6 +16,7 @@ var (
 	ErrTooBig        = errTooBig
 	ErrHeaderTooLong = errHeaderTooLong
 	ErrLoop          = errLoop
+	ErrControls      = errControls
 )
 
 // Text is the way of a message that no SMTP session brings: line ends are made CRLF as in a session, octets are
@@ -138,7 +139,7 @@ func (h *Header) addresses(fields ...string) (list []string) {
 // Author is the first address of the From field, "" when there is none.
 func (h *Header) Author() string {
 	for _, value := range h.Values("From") {
-		for _, a := range AddressList(value) {
+		for _, a := range readAuthors(value) {
 			if a.Address != "" {
 				return a.Address
 			}

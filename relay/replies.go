@@ -18,7 +18,6 @@ var words = []struct{ theirs, ours string }{
 	{"252 2.5.0 Cannot VRFY user, but will accept message", "252 2.5.0 addresses are not verified here; send the message to try one"},
 	{"354 Go ahead. End your data with <CR><LF>.<CR><LF>", "354 send the message, and end it with <CRLF>.<CRLF>"},
 	{"500 5.5.2 Syntax errors, * command unrecognized", "500 5.5.1 there is no command *"},
-	{"501 5.5.2 Bad command", "500 5.5.2 this is no command"},
 	{"502 5.5.1 * command not implemented", "502 5.5.1 * is not offered here"},
 	{"500 5.5.1 Too many errors. Quiting now", "421 4.7.0 too many lines that are no commands; goodbye"},
 	{"452 4.5.3 Maximum limit of * recipients reached", "452 4.5.3 a message may have * recipients (max_recipients of this listener)"},
@@ -51,14 +50,18 @@ func (c *conn) reworded(reply []byte) []byte {
 	if line == "552 5.3.4 Max message size exceeded" {
 		return []byte("552 5.3.4 a message may have " + strconv.FormatInt(c.list.policy.MaxMessageSize, 10) + " octets (max_message_size of this listener)\r\n")
 	}
+	if line == "501 5.5.2 Bad command" { // shorter or longer than the four letters that the library looks at
+		return []byte("500 5.5.1 there is no command " + clip(printable(c.verb), 40) + "\r\n")
+	}
 	if name, ok := strings.CutPrefix(line, "250 2.0.0 Hello "); ok && c.verb == "HELO" {
 		return []byte("250 " + c.greets(name) + "\r\n") // no enhanced code here (RFC 2034 §3)
 	}
 	return []byte(ours(line) + "\r\n")
 }
 
-// greets is the answer to HELO, and EHLO's first line: our name comes first (RFC 5321 §4.1.1.1).
-func (c *conn) greets(client string) string { return c.list.hostname + " greets " + client }
+// greets is the answer to HELO, and EHLO's first line: our name comes first (RFC 5321 §4.1.1.1), the client's as it
+// stands in Received.
+func (c *conn) greets(client string) string { return c.list.hostname + " greets " + heloToken(client) }
 
 // ours says in our words what the library says in its own; what it does not say, it leaves.
 func ours(line string) string {

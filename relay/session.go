@@ -62,7 +62,7 @@ func (s *session) Mail(_ string, opts *smtp.MailOptions) error {
 		return s.refused(err, from)
 	}
 	if err := s.conn.pathErr; err != nil {
-		return s.refused(err, from)
+		return s.noAddress(err, from)
 	}
 	tx := &transaction{sender: from, utf8: opts.UTF8 || hasEight([]byte(from)), ret: string(opts.Return), envelopeID: xtext(opts.EnvelopeID)}
 	_, info := s.route(tx)
@@ -79,7 +79,7 @@ func (s *session) Rcpt(_ string, opts *smtp.RcptOptions) error {
 		return errCut
 	}
 	if err := s.conn.pathErr; err != nil {
-		return s.refused(err, s.tx.sender)
+		return s.noAddress(err, s.tx.sender)
 	}
 	addresses, err := s.expand(s.conn.path)
 	if err != nil {
@@ -99,8 +99,17 @@ func (s *session) Rcpt(_ string, opts *smtp.RcptOptions) error {
 
 // refused logs what policy turned away: an administrator looks there when a device says "Error 0x4".
 func (s *session) refused(err error, sender string) error {
+	return s.turnedAway(err, sender, "mail refused by policy")
+}
+
+// noAddress is for what no policy has to look at.
+func (s *session) noAddress(err error, sender string) error {
+	return s.turnedAway(err, sender, "a client wrote an address that is none; look at how it is spelt on the device")
+}
+
+func (s *session) turnedAway(err error, sender, why string) error {
 	s.conn.visit.Refused++
-	s.log().Warn().Str("sender", sender).Str("helo", heloToken(s.smtp.Hostname())).Str("detail", err.Error()).Msg("mail refused by policy")
+	s.log().Warn().Str("sender", sender).Str("helo", heloToken(s.smtp.Hostname())).Str("detail", err.Error()).Msg(why)
 	return err
 }
 
@@ -157,6 +166,10 @@ func (s *session) receive(env *mail.Envelope, body io.Writer, long *longLines, m
 	_, all := s.senders()
 	t := &text{body: long, limit: s.server.policy.MaxMessageSize, strict: !all || mend.rewrite}
 	t.edit = func(header []byte) ([]byte, error) {
+		header, err := mend.clean(header)
+		if err != nil {
+			return nil, err
+		}
 		if err := s.checkHeader(header, mend); err != nil {
 			return nil, err
 		}
@@ -199,6 +212,8 @@ func (s *session) dataError(err error, tx *transaction) error {
 		return s.refused(refuse(552, smtp.EnhancedCode{5, 3, 4}, "the message is larger than %d octets (max_message_size of this listener)", s.server.policy.MaxMessageSize), tx.sender)
 	case errors.Is(err, errHeaderTooLong):
 		return s.refused(refuse(554, smtp.EnhancedCode{5, 6, 0}, "the header section is longer than %d octets", headerLimit), tx.sender)
+	case errors.Is(err, errControls):
+		return s.refused(refuse(554, smtp.EnhancedCode{5, 6, 0}, "%v", err), tx.sender)
 	case errors.Is(err, errLoop):
 		return s.refused(refuse(554, smtp.EnhancedCode{5, 4, 6}, "more than %d Received fields: the message goes in circles", hopLimit), tx.sender)
 	case errors.Is(err, spool.ErrFull):

@@ -47,7 +47,7 @@ func forSendmail(err error, limit int64) error {
 		return err
 	case errors.Is(err, relay.ErrTooBig):
 		return exitWith(exData, "the message is larger than %d octets (the largest max_message_size of the listeners): send less, or raise it", limit)
-	case errors.Is(err, relay.ErrHeaderTooLong), errors.Is(err, relay.ErrLoop):
+	case errors.Is(err, relay.ErrHeaderTooLong), errors.Is(err, relay.ErrLoop), errors.Is(err, relay.ErrControls):
 		return exitWith(exData, "%w", err)
 	case errors.Is(err, spool.ErrFull):
 		return exitWith(exTempFail, "%w (max_size of [spool]): the message was not taken; try again when some mail is delivered or dropped", err)

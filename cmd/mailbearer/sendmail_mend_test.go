@@ -80,3 +80,24 @@ func TestSendmailRewrites(t *testing.T) {
 		t.Errorf("from %q arrived as\n%q, want\n%q", m.Sender, got, want)
 	}
 }
+
+// TestSendmailUnquotedName: a name with a comma and no quotes is one author's, and its address is the sender.
+func TestSendmailUnquotedName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, fake365.Options{})
+	w.configure(map[string]string{"limits": "{ messages_per_minute = 0 }"})
+	w.start()
+	const rest = "Date: x\nMessage-ID: <1@b>\nSubject: "
+	sent := 0
+	for in, want := range map[string]string{
+		"From: Müller, Hans <shop@contoso.example>\n" + rest + "Grüße\n": "From: =?utf-8?b?TcO8bGxlciwgSGFucw==?= <shop@contoso.example>\n" + rest + "=?utf-8?q?Gr=C3=BC=C3=9Fe?=\n",
+		"From: Büro (2) <shop@contoso.example>\n" + rest + "x\n":         "From: =?utf-8?q?B=C3=BCro?= (2) <shop@contoso.example>\n" + rest + "x\n",
+	} {
+		w.mustSend(in+"\nhi\n", "a@example.com")
+		sent++
+		m := w.arrived(sent, 10*time.Second)[sent-1]
+		if got := strings.ReplaceAll(stripTrace(t, m.Data), "\r\n", "\n"); m.Sender != "shop@contoso.example" || got != want+"\nhi\n" {
+			t.Errorf("from %q arrived as\n%q, want\n%q", m.Sender, got, want)
+		}
+	}
+}
