@@ -52,9 +52,9 @@ type Account struct {
 	Remote    string // host name of the provider's mail server, for reports
 	Deliverer Deliverer
 	Pace      Pace
-	Sign      func() Sign // the state of its tokens; may be nil
-	Renew     func()      // fetches a new token, unless the provider's Retry-After forbids it; may be nil
-	Expires   time.Time   // of its credential, when known
+	Sign      func() Sign      // the state of its tokens; may be nil
+	Renew     func()           // fetches a new token, unless the provider's Retry-After forbids it; may be nil
+	Expires   func() time.Time // of its credential, zero when not known; asked often; may be nil
 }
 
 // Options say what a courier works with.

@@ -10,6 +10,9 @@ import (
 // publishEvery bounds how often mere progress (the last delivery) is written for status to read.
 const publishEvery = time.Second
 
+// expiresEvery is how often it is looked whether the credential is another one, which nobody tells.
+const expiresEvery = time.Minute
+
 // recall takes over what status showed of the account before we began: a restart has not made mail undelivered.
 func (k *carrier) recall(ctx context.Context) {
 	accounts, err := k.opts.Spool.Accounts(ctx)
@@ -24,7 +27,7 @@ func (k *carrier) recall(ctx context.Context) {
 func (k *carrier) publish(ctx context.Context) time.Duration {
 	now := k.state()
 	if now == k.published {
-		return idle
+		return k.publishNext()
 	}
 	quiet := now
 	quiet.LastDelivered, quiet.LastError, quiet.LastErrorAt = k.published.LastDelivered, k.published.LastError, k.published.LastErrorAt
@@ -36,14 +39,24 @@ func (k *carrier) publish(ctx context.Context) time.Duration {
 		return publishEvery
 	}
 	k.published, k.publishedAt = now, time.Now()
+	return k.publishNext()
+}
+
+func (k *carrier) publishNext() time.Duration {
+	if k.Expires != nil {
+		return expiresEvery
+	}
 	return idle
 }
 
 // state puts together what is known of the account. Trouble that mail met says more than the token source's own.
 func (k *carrier) state() mail.Account {
 	a := mail.Account{
-		Name: k.Name, Mailbox: k.Mailbox, State: mail.AccountReady, CredentialExpires: k.Expires,
+		Name: k.Name, Mailbox: k.Mailbox, State: mail.AccountReady,
 		LastDelivered: k.delivered, LastError: k.lastError, LastErrorAt: k.erredAt,
+	}
+	if k.Expires != nil {
+		a.CredentialExpires = k.Expires()
 	}
 	if k.Sign != nil {
 		s := k.Sign()

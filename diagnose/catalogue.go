@@ -35,17 +35,27 @@ const maxText = 8 << 10
 
 // Entry is what is known about one error of a provider.
 type Entry struct {
-	ID      string `json:"id"`      // stable, for logs and documentation links
-	Source  string `json:"source"`  // whose words: one of the Source constants
-	Match   string `json:"match"`   // RE2, searched for in the whole text on one line
-	Example string `json:"example"` // the words as seen or as documented
-	Class   string `json:"class"`   // one of the Class constants
-	Title   string `json:"title"`   // what it means, in one line
-	Fix     string `json:"fix"`     // numbered steps in the order to try them
-	Ref     string `json:"ref"`     // where it comes from
+	ID      string   `json:"id"`              // stable, for logs and documentation links
+	Source  string   `json:"source"`          // whose words: one of the Source constants
+	Match   string   `json:"match"`           // RE2, searched for in the whole text on one line
+	Example string   `json:"example"`         // the words as seen or as documented
+	Codes   []string `json:"codes,omitempty"` // those it is about beside the example's, for who asks with a code alone
+	Class   string   `json:"class"`           // one of the Class constants
+	Title   string   `json:"title"`           // what it means, in one line
+	Fix     string   `json:"fix"`             // numbered steps in the order to try them
+	Ref     string   `json:"ref"`             // where it comes from
 
 	pattern *regexp.Regexp
+	word    string // without which the pattern cannot match; to look for it costs next to nothing
 }
+
+// matches says whether the entry is about text, which has been normalised.
+func (e *Entry) matches(text string) bool {
+	return strings.Contains(text, e.word) && e.pattern.MatchString(text)
+}
+
+// oneCode is a pattern of one code, or of several that begin alike. Two of three are: Entra's and Graph's.
+var oneCode = regexp.MustCompile(`^\\b([A-Za-z_]+)[0-9]*(?:\(\?:[^()]*\)|\[[0-9]+\])?\\b$`)
 
 //go:embed errors.json
 var catalogueJSON []byte
@@ -71,9 +81,25 @@ func parse(data []byte) ([]Entry, error) {
 		if e.pattern, err = regexp.Compile(e.Match); err != nil {
 			return nil, fmt.Errorf("%s: %w", e.ID, err)
 		}
+		if m := oneCode.FindStringSubmatch(e.Match); m != nil {
+			e.word = m[1]
+		}
 	}
 	return entries, nil
 }
+
+// ForAccount names the account in a fix, so that its commands can be pasted as they are. Whoever knows the account does
+// it, once: where a token source or a transport gives its trouble away. Without a name (in `explain`, which knows no
+// account) the word stays that stands in its place.
+func ForAccount(fix, account string) string {
+	if account == "" {
+		return fix
+	}
+	return strings.ReplaceAll(fix, placeholder, account)
+}
+
+// placeholder is what stands for the account's name in the catalogue's commands.
+const placeholder = "ACCOUNT"
 
 // Lookup returns the first entry of source that matches text; specific entries stand before general ones, so the
 // first is the best. An empty source searches them all. Text is a whole reply, code first, with or without line
@@ -81,7 +107,7 @@ func parse(data []byte) ([]Entry, error) {
 func Lookup(source, text string) (Entry, bool) {
 	text = normalise(text)
 	for _, e := range catalogue() {
-		if (source == "" || e.Source == source) && e.pattern.MatchString(text) {
+		if (source == "" || e.Source == source) && e.matches(text) {
 			return e, true
 		}
 	}
@@ -94,7 +120,7 @@ func LookupAll(text string) []Entry {
 	text = normalise(text)
 	var found []Entry
 	for _, e := range catalogue() {
-		if e.pattern.MatchString(text) {
+		if e.matches(text) {
 			found = append(found, e)
 		}
 	}

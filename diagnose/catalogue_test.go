@@ -151,3 +151,33 @@ func BenchmarkLookup(b *testing.B) {
 		Lookup(SourceSMTP, "550 5.1.1 nothing in the catalogue says quite this, so every pattern is tried")
 	}
 }
+
+// Advice keeps a word in the account's place until somebody knows the account; what was given away is not changed.
+func TestForAccount(t *testing.T) {
+	t.Parallel()
+	fix := "1. Run `mailbearer authorize ACCOUNT`. 2. `mailbearer setup-script --account ACCOUNT`."
+	p := &Problem{Cause: "c", Fix: fix}
+	if got := p.For("office"); got.Fix != "1. Run `mailbearer authorize office`. 2. `mailbearer setup-script --account office`." || got.Cause != "c" {
+		t.Errorf("%+v", got)
+	}
+	if p.Fix != fix || ForAccount(fix, "") != fix {
+		t.Error("advice was changed for nobody")
+	}
+	for _, e := range Entries() {
+		if strings.Contains(strings.NewReplacer("authorize "+placeholder, "", "--account "+placeholder, "").Replace(e.Fix), placeholder) {
+			t.Errorf("%s: %s stands where no command takes an account", e.ID, placeholder)
+		}
+	}
+}
+
+// The codes beside an example's are there for who asks with the code alone: one that the pattern finds needs no mention.
+func TestCodesAreNeeded(t *testing.T) {
+	t.Parallel()
+	for _, e := range Entries() {
+		for _, code := range e.Codes {
+			if e.matches(code) || !strings.Contains(e.Match, `\.`) {
+				t.Errorf("%s: %s is found without being listed", e.ID, code)
+			}
+		}
+	}
+}

@@ -15,6 +15,13 @@ type Problem struct {
 	RetryAfter  time.Duration // not before so long from now, when the provider said so
 }
 
+// For is the problem with advice that names the account.
+func (p *Problem) For(account string) *Problem {
+	named := *p // it may be one that others hold
+	named.Fix = ForAccount(p.Fix, account)
+	return &named
+}
+
 func (p *Problem) Error() string {
 	if p.Said == "" {
 		return p.Cause

@@ -27,7 +27,9 @@ const (
 	onSignIn
 	onDecline
 	onWait
+	onWaitSignIn
 	onReach
+	onReachSignIn
 	onTrust
 	onPortal
 	onSettings
@@ -80,7 +82,7 @@ var advice = map[topic]map[Vendor]string{
 	},
 	onMissingScope: {
 		Microsoft: "1. In Entra: App registrations > your app > API permissions: add the delegated permission (SMTP.Send is under Microsoft Graph " +
-			"or Office 365 Exchange Online, Mail.Send under Microsoft Graph). 2. Grant admin consent, or agree when the sign-in asks. 3. Sign in again.",
+			"and under Office 365 Exchange Online). 2. Grant admin consent, or agree when the sign-in asks. 3. Sign in again.",
 		Google: "1. Sign in again, and tick every box of the page on which Google asks, that for Gmail too. " +
 			"2. Google Cloud console > Google Auth Platform > Data access: the scope https://mail.google.com/ must be in the list.",
 		Other: "1. Register the app for this permission at the provider, or correct oauth.scopes. 2. Sign in again, and agree to what it asks for.",
@@ -97,19 +99,27 @@ var advice = map[topic]map[Vendor]string{
 		Google: "1. Google Admin console > Security > API controls > App access control: the app must be trusted there.",
 		Other:  "1. Ask whoever administers the provider which of its rules refuses this app, this user or this machine's address.",
 	},
-	onSignIn:  {Other: "1. Run `mailbearer authorize` for this account and sign in as the mailbox."},
+	onSignIn:  {Other: "1. Run `mailbearer authorize ACCOUNT` and sign in as the mailbox."},
 	onDecline: {Other: "1. Run the command again, and finish the sign-in. 2. If a policy refuses the code, use --browser."},
 	onWait: {
 		Microsoft: "Nothing: it is tried again. If it lasts, see https://status.cloud.microsoft.",
 		Google:    "Nothing: it is tried again. If it lasts, see https://www.google.com/appsstatus/dashboard/.",
 		Other:     "Nothing: it is tried again. If it lasts, ask the provider.",
 	},
+	onWaitSignIn: {
+		Microsoft: "1. Run the command again in a few minutes. 2. If it lasts, see https://status.cloud.microsoft.",
+		Google:    "1. Run the command again in a few minutes. 2. If it lasts, see https://www.google.com/appsstatus/dashboard/.",
+		Other:     "1. Run the command again in a few minutes. 2. If it lasts, ask the provider.",
+	},
 	onReach: {
-		Microsoft: "1. From this machine open the sign-in address (login.microsoftonline.com, port 443). " +
-			"2. Check network.proxy, DNS and the firewall. It is tried again meanwhile.",
-		Google: "1. From this machine open the sign-in address (oauth2.googleapis.com, port 443). " +
-			"2. Check network.proxy, DNS and the firewall. It is tried again meanwhile.",
-		Other: "1. From this machine open the address of endpoints.token. 2. Check network.proxy, DNS and the firewall. It is tried again meanwhile.",
+		Microsoft: reachMicrosoft + " It is tried again meanwhile.",
+		Google:    reachGoogle + " It is tried again meanwhile.",
+		Other:     reachOther + " It is tried again meanwhile.",
+	},
+	onReachSignIn: {
+		Microsoft: reachMicrosoft + " 3. Run the command again.",
+		Google:    reachGoogle + " 3. Run the command again.",
+		Other:     reachOther + " 3. Run the command again.",
 	},
 	onTrust: {
 		Microsoft: trustFix("login.microsoftonline.com"),
@@ -128,7 +138,7 @@ var advice = map[topic]map[Vendor]string{
 	},
 	onIdleSignIn: {
 		Other: "1. The relay uses it at least weekly by itself, so something keeps it from doing so: `mailbearer status` says what. " +
-			"2. Once it has expired, run `mailbearer authorize`.",
+			"2. Once it has expired, run `mailbearer authorize ACCOUNT`.",
 	},
 	onRefusedFresh: {
 		Microsoft: refusedFix + " 3. After a change in Exchange allow up to an hour.",
@@ -138,6 +148,13 @@ var advice = map[topic]map[Vendor]string{
 
 const refusedFix = "1. The token is new, so it is not the sign-in: the app lacks a permission, or the mailbox is not open to it. " +
 	"2. Run `mailbearer check` for this account; it goes through each step of the set-up."
+
+const (
+	reachMicrosoft = "1. From this machine open the sign-in address (login.microsoftonline.com, port 443). " + reachCheck
+	reachGoogle    = "1. From this machine open the sign-in address (oauth2.googleapis.com, port 443). " + reachCheck
+	reachOther     = "1. From this machine open the address of endpoints.token. " + reachCheck
+	reachCheck     = "2. Check network.proxy, DNS and the firewall."
+)
 
 func trustFix(host string) string {
 	return "1. Check this machine's date and time. 2. If a proxy or firewall inspects TLS, save its root certificate as PEM and name " +

@@ -2,6 +2,7 @@ package tokens
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 
@@ -20,6 +21,7 @@ func BrowserSignIn(ctx context.Context, o SignInOptions, open func(url string) e
 	if o.Provider.AuthorizeURL == "" {
 		return SignedIn{}, misconfigured("The provider has no sign-in by browser", "1. Use flow = \"device-code\", or set endpoints.authorize.", nil)
 	}
+	o = o.tellOnce()
 	ctx, cancel := context.WithTimeoutCause(ctx, signInLimit, browserExpired())
 	defer cancel()
 	state, verifier := oauth2.GenerateVerifier(), oauth2.GenerateVerifier()
@@ -36,6 +38,9 @@ func BrowserSignIn(ctx context.Context, o SignInOptions, open func(url string) e
 		return SignedIn{}, err
 	}
 	in, err := o.redeem(ctx, back.values, page.redirect, verifier)
+	if p := (*diagnose.Problem)(nil); errors.As(err, &p) {
+		err = p.For(o.Account)
+	}
 	back.answer(in, err)
 	return in, err
 }
@@ -71,19 +76,18 @@ func (o SignInOptions) redeem(ctx context.Context, back url.Values, redirect, ve
 	if back.Get("code") == "" {
 		return SignedIn{}, refusedInBrowser(back, o.Provider.Vendor)
 	}
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	var x exchange
-	form := url.Values{
-		"grant_type": {"authorization_code"}, "code": {back.Get("code")}, "redirect_uri": {redirect}, "code_verifier": {verifier},
-	}
+	code := back.Get("code")
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {redirect}, "code_verifier": {verifier}}
 	if o.Provider.entra != nil {
 		form.Set("scope", strings.Join(o.Scopes, " "))
 	}
-	a, err := o.Provider.call(ctx, &x, o.Provider.TokenURL, form, back.Get("code"), verifier)
-	if err == nil && a.Access == "" {
-		err = explain(errNoToken, &x, back.Get("code"), verifier)
-	}
+	a, err := o.persist(ctx, func(ctx context.Context, x *exchange) (oauthAnswer, error) {
+		a, err := o.Provider.call(ctx, x, o.Provider.TokenURL, form, code, verifier)
+		if err == nil && a.Access == "" {
+			err = explain(errNoToken, x, code, verifier)
+		}
+		return a, err
+	})
 	if err != nil {
 		return SignedIn{}, err
 	}

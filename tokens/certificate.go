@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -66,18 +67,18 @@ func readBounded(path string) ([]byte, error) {
 
 // ParseCertificate is LoadCertificate for what is in memory.
 func ParseCertificate(data []byte, password string) ([]*x509.Certificate, *rsa.PrivateKey, error) {
-	parse := func(data []byte) ([]*x509.Certificate, []any, error) { return parsePFX(data, password) }
+	parse := parsePFX
 	if bytes.Contains(data, []byte("-----BEGIN ")) {
 		parse = parsePEM
 	}
-	certs, keys, err := parse(data)
+	certs, keys, err := parse(data, password)
 	if err != nil {
 		return nil, nil, err
 	}
 	return choose(certs, keys, time.Now())
 }
 
-func parsePEM(data []byte) (certs []*x509.Certificate, keys []any, err error) {
+func parsePEM(data []byte, password string) (certs []*x509.Certificate, keys []any, err error) {
 	for {
 		var block *pem.Block
 		if block, data = pem.Decode(data); block == nil {
@@ -86,12 +87,12 @@ func parsePEM(data []byte) (certs []*x509.Certificate, keys []any, err error) {
 		if block.Type == "CERTIFICATE" {
 			cert, err := x509.ParseCertificate(block.Bytes)
 			if err != nil {
-				return nil, nil, fmt.Errorf("a certificate in it is damaged: %w", err)
+				return nil, nil, errors.New("a certificate in it is damaged, or only a part of one; copy the file anew")
 			}
 			certs = append(certs, cert)
 			continue
 		}
-		found, err := parseKeyBlock(block)
+		found, err := parseKeyBlock(block, password)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -109,22 +110,22 @@ func parsePEM(data []byte) (certs []*x509.Certificate, keys []any, err error) {
 }
 
 // parseKeyBlock returns nil for a block that is no key: files made by openssl have parameters and attributes too.
-func parseKeyBlock(block *pem.Block) (key any, err error) {
+func parseKeyBlock(block *pem.Block, password string) (key any, err error) {
 	_, legacy := block.Headers["DEK-Info"]
 	switch {
-	case legacy, block.Type == "ENCRYPTED PRIVATE KEY":
-		return nil, errors.New("its private key is encrypted, which is supported in PFX files only; " +
-			"decrypt it (openssl pkey -in key.pem -out plain.pem) and let only the relay's user read it, or make a PFX: " +
-			"openssl pkcs12 -export -inkey key.pem -in cert.pem -out app.pfx")
+	case legacy: // MD5 and no check of the password; Go's own reader of it is deprecated
+		return nil, errors.New(`its private key is encrypted in openssl's own old format ("Proc-Type: 4,ENCRYPTED"), which is not supported; ` + reEncrypt)
+	case block.Type == "ENCRYPTED PRIVATE KEY":
+		return decryptPKCS8(block.Bytes, password)
 	case block.Type == "PRIVATE KEY":
-		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+		return parsePKCS8(block.Bytes)
 	case block.Type == "RSA PRIVATE KEY":
 		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 	case block.Type == "EC PRIVATE KEY":
 		key, err = x509.ParseECPrivateKey(block.Bytes)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("its private key is damaged: %w", err)
+		return nil, errBrokenKey
 	}
 	return key, nil
 }
@@ -140,33 +141,61 @@ func parsePFX(data []byte, password string) ([]*x509.Certificate, []any, error) 
 	if err == nil {
 		return append([]*x509.Certificate{cert}, chain...), []any{key}, nil
 	}
-	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
-		if password == "" {
-			return nil, nil, errors.New("it is protected by a password; set certificate_password")
-		}
-		return nil, nil, errors.New("certificate_password is not its password")
-	}
-	if _, public := x509.ParseCertificate(data); public == nil {
-		return nil, nil, errors.New("it is the public half only (.cer); use the PFX or PEM file that was made with it and holds the private key")
-	}
-	return nil, nil, fmt.Errorf("it is neither a PFX nor a PEM file that can be read: %w", err)
+	return nil, nil, explainPFX(data, password, err)
 }
+
+// outerPFX is as much of a PFX as can be read without its password, RFC 7292 §4.
+type outerPFX struct {
+	Version int
+	Safe    struct {
+		Type    asn1.ObjectIdentifier
+		Content asn1.RawValue `asn1:"tag:0,explicit,optional"`
+	}
+	MAC asn1.RawValue `asn1:"optional"`
+}
+
+// explainPFX says why a file is no PFX that can be read.
+func explainPFX(data []byte, password string, err error) error {
+	const rewrite = "write it anew as PEM: openssl pkcs12 -in OLD.pfx -out NEW.pem (its key stays encrypted; let only the relay's user read it), and name that file in certificate"
+	var pfx outerPFX
+	var missing pkcs12.NotImplementedError
+	_, public := x509.ParseCertificate(data)
+	switch {
+	case len(data) == 0:
+		return errors.New("it is empty; use the PFX or PEM file with the certificate and its private key")
+	case errors.Is(err, pkcs12.ErrIncorrectPassword) && password == "":
+		return errors.New("it is protected by a password; set certificate_password")
+	case errors.Is(err, pkcs12.ErrIncorrectPassword):
+		return errors.New("certificate_password is not its password")
+	case public == nil:
+		return errors.New("it is the public half only (.cer); use the PFX or PEM file that was made with it and holds the private key")
+	case parseAll(data, &pfx) != nil || pfx.Version != 3:
+		return errors.New("it is neither a PFX nor a PEM file, or only a part of one; copy it anew from where it was made. " +
+			"If openssl can read it (openssl pkcs12 -in OLD.pfx -noout), " + rewrite)
+	case len(pfx.MAC.FullBytes) == 0:
+		return errors.New("it is a PFX file that is encrypted but has no check of its password (no MAC), which is not supported; " + rewrite)
+	case errors.As(err, &missing):
+		return fmt.Errorf("it is a PFX file of a kind that is not supported (%s); %s", string(missing), rewrite)
+	}
+	return fmt.Errorf("it is a PFX file from which no certificate with an RSA key can be read (%w); see what is in it: openssl pkcs12 -in FILE -info -nokeys", err)
+}
+
+const needsRSA = "an app's certificate needs an RSA key of at least 2048 bits; `mailbearer certificate new` makes one"
 
 // usableKey refuses, in words, the keys that Entra or MSAL would refuse with a number.
 func usableKey(key any) (*rsa.PrivateKey, error) {
-	const remedy = "an app's certificate needs an RSA key of at least 2048 bits; `mailbearer certificate new` makes one"
 	switch k := key.(type) {
 	case *rsa.PrivateKey:
 		if k.N.BitLen() < minRSABits {
-			return nil, fmt.Errorf("its RSA key has %d bits; %s", k.N.BitLen(), remedy)
+			return nil, fmt.Errorf("its RSA key has %d bits; %s", k.N.BitLen(), needsRSA)
 		}
 		return k, nil
 	case *ecdsa.PrivateKey:
-		return nil, fmt.Errorf("its key is an elliptic-curve (ECDSA %s) key; %s", k.Curve.Params().Name, remedy)
+		return nil, fmt.Errorf("its key is an elliptic-curve (ECDSA %s) key; %s", k.Curve.Params().Name, needsRSA)
 	case ed25519.PrivateKey:
-		return nil, fmt.Errorf("its key is an Ed25519 key; %s", remedy)
+		return nil, fmt.Errorf("its key is an Ed25519 key; %s", needsRSA)
 	}
-	return nil, fmt.Errorf("its key is of an unknown kind (%T); %s", key, remedy)
+	return nil, fmt.Errorf("its key is of an unknown kind (%T); %s", key, needsRSA)
 }
 
 // choose puts the certificate to sign in with first, and returns its key.

@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -9,6 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/json"
 	"encoding/pem"
 	"math/big"
@@ -163,26 +165,33 @@ func TestParseCertificateRefuses(t *testing.T) {
 		password string
 		want     string
 	}{
-		"ECDSA PEM":      {join(certPEMOf(ecCert), key("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(ec)))), "", "elliptic-curve (ECDSA P-256)"},
-		"ECDSA PFX":      {encodePFX(t, pkcs12.Modern2023, ec, ecCert, "pass"), "pass", "elliptic-curve"},
-		"Ed25519":        {join(p.certPEM, key("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(ed)))), "", "Ed25519"},
-		"1024 bits":      {join(certPEMOf(smallCert), key("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(small))), "", "1024 bits"},
-		"not a pair":     {join(certPEMOf(ecCert), pkcs8), "", "does not belong"},
-		"no key":         {p.certPEM, "", "certificate_key"},
-		"no certificate": {pkcs8, "", "no certificate"},
-		"encrypted key":  {join(p.certPEM, key("ENCRYPTED PRIVATE KEY", []byte{0x30})), "", "openssl"},
+		"ECDSA PEM":         {join(certPEMOf(ecCert), key("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(ec)))), "", "elliptic-curve (ECDSA P-256)"},
+		"ECDSA PFX":         {encodePFX(t, pkcs12.Modern2023, ec, ecCert, "pass"), "pass", "elliptic-curve"},
+		"Ed25519":           {join(p.certPEM, key("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(ed)))), "", "Ed25519"},
+		"1024 bits":         {join(certPEMOf(smallCert), key("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(small))), "", "1024 bits"},
+		"not a pair":        {join(certPEMOf(ecCert), pkcs8), "", "does not belong"},
+		"no key":            {p.certPEM, "", "certificate_key"},
+		"no certificate":    {pkcs8, "", "no certificate"},
+		"broken encryption": {join(p.certPEM, key("ENCRYPTED PRIVATE KEY", []byte{0x30})), "pass", "damaged"},
+		"old encryption":    {join(p.certPEM, key("ENCRYPTED PRIVATE KEY", sealedBy(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 12, 1, 3}))), "pass", "openssl pkcs8 -topk8"},
+		"RSA-PSS":           {join(p.certPEM, key("PRIVATE KEY", keyOfKind(oidRSAPSS))), "", "RSA-PSS only"},
+		"unknown kind":      {join(p.certPEM, key("PRIVATE KEY", keyOfKind(asn1.ObjectIdentifier{1, 3, 101, 113}))), "", "unknown kind"},
 		"DEK-Info": {join(p.certPEM, pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: []byte{1},
-			Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "DES-EDE3-CBC,00"}})), "", "encrypted"},
+			Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "DES-EDE3-CBC,00"}})), "", "openssl pkcs8 -topk8"},
 		"damaged key":    {join(p.certPEM, key("PRIVATE KEY", []byte{0x30, 1})), "", "damaged"},
 		"wrong password": {p.pfx(t, "pass"), "nope", "certificate_password is not"},
 		"needs password": {p.pfx(t, "pass"), "", "set certificate_password"},
 		"public half":    {p.cert.Raw, "", "public half"},
 		"garbage":        {[]byte("hello"), "", "neither"},
-		"empty":          {nil, "", "neither"},
+		"empty":          {nil, "", "empty"},
+		"half a PFX":     {p.pfx(t, "pass")[:500], "pass", "only a part of one"},
 	} {
 		_, _, err := ParseCertificate(c.data, c.password)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "asn1:") {
+			t.Errorf("%s: that says nothing to an administrator: %v", name, err)
 		}
 	}
 }
@@ -232,6 +241,85 @@ func TestOpenSSLFiles(t *testing.T) {
 		}
 		if _, _, err := LoadCertificate(out, "", "pass"); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// sealedBy is an encrypted key's frame.
+func sealedBy(scheme asn1.ObjectIdentifier) []byte {
+	return must(asn1.Marshal(encryptedKey{pkix.AlgorithmIdentifier{Algorithm: scheme}, []byte("12345678")}))
+}
+
+// keyOfKind is a PKCS#8 frame that says of what kind its key is.
+func keyOfKind(kind asn1.ObjectIdentifier) []byte {
+	return must(asn1.Marshal(struct {
+		Version   int
+		Algorithm pkix.AlgorithmIdentifier
+		Key       []byte
+	}{0, pkix.AlgorithmIdentifier{Algorithm: kind}, []byte("key")}))
+}
+
+// Encrypted keys as openssl writes them: beside the certificate, and in a file of their own.
+func TestOpenSSLEncryptedKeys(t *testing.T) {
+	t.Parallel()
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("openssl is not installed")
+	}
+	p := newPair(t, "app", time.Now(), time.Now().Add(time.Hour))
+	for _, how := range []string{
+		"-v2 aes-256-cbc", "-v2 aes-192-cbc -v2prf hmacWithSHA1", "-v2 aes-128-cbc -v2prf hmacWithSHA384", "-v2 des3 -v2prf hmacWithSHA512",
+		"-scrypt", "-v2 aes-256-cbc -iter 100000",
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			c := exec.CommandContext(t.Context(), openssl, append(strings.Fields("pkcs8 -topk8 -passout pass:pass"), strings.Fields(how)...)...)
+			c.Stdin = bytes.NewReader(p.keyPEM(t, "PRIVATE KEY"))
+			sealed, err := c.Output()
+			if err != nil {
+				t.Fatalf("%v: %s", err, sealed)
+			}
+			certs, key, err := ParseCertificate(join(p.certPEM, sealed), "pass")
+			if err != nil || !certs[0].Equal(p.cert) || !key.Equal(p.key) {
+				t.Errorf("%v", err)
+			}
+			for password, want := range map[string]string{"": "set certificate_password", "nope": "is not the password"} {
+				if _, _, err := ParseCertificate(join(sealed, p.certPEM), password); err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%q: %v", password, err)
+				}
+			}
+		})
+	}
+}
+
+// PFX files that the library cannot read come with the command that makes one it can.
+func TestOpenSSLUnsupportedPFX(t *testing.T) {
+	t.Parallel()
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("openssl is not installed")
+	}
+	p := newPair(t, "app", time.Now(), time.Now().Add(time.Hour))
+	for how, want := range map[string]string{"-macalg sha384": "not supported", "-nomac": "no MAC"} {
+		c := exec.CommandContext(t.Context(), openssl, append(strings.Fields("pkcs12 -export -passout pass:pass"), strings.Fields(how)...)...)
+		c.Stdin = bytes.NewReader(join(p.keyPEM(t, "PRIVATE KEY"), p.certPEM))
+		file, err := c.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, password := range []string{"pass", ""} {
+			_, _, err := ParseCertificate(file, password)
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "openssl pkcs12 -in OLD.pfx -out NEW.pem") {
+				t.Errorf("%s, %q: %v", how, password, err)
+			}
+		}
+		c = exec.CommandContext(t.Context(), openssl, strings.Fields("pkcs12 -passin pass:pass -passout pass:new")...)
+		c.Stdin = bytes.NewReader(file)
+		if file, err = c.Output(); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := ParseCertificate(file, "new"); err != nil {
+			t.Errorf("%s, after that command: %v", how, err)
 		}
 	}
 }

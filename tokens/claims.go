@@ -109,8 +109,9 @@ func apiOf(audience string) API {
 	return audiences[strings.ToLower(strings.Trim(strings.TrimPrefix(audience, "https://"), "/"))]
 }
 
-// wrongAPI explains a token that the server is sure to refuse, before the server says no more than 535 5.7.3.
-func wrongAPI(want API, c Claims) *diagnose.Problem {
+// wrongAPI explains a token that the server is sure to refuse, before the server says no more than 535 5.7.3. Advice is
+// for an app that signs in for itself, or for one as which a person did (delegated): their permissions are others.
+func wrongAPI(want API, c Claims, delegated bool) *diagnose.Problem {
 	if want == AnyAPI || len(c.Audience) == 0 {
 		return nil
 	}
@@ -119,25 +120,33 @@ func wrongAPI(want API, c Claims) *diagnose.Problem {
 			return nil
 		}
 	}
-	p := wrongAPIWords[want]
+	words := wrongAPIWords[want]
+	p := &diagnose.Problem{Class: diagnose.ClassConfig, Cause: words.cause, Fix: words.fixApp}
+	if delegated {
+		p.Fix = words.fixPerson
+	}
 	p.Said = clean("the token's audience is " + strings.Join(c.Audience, ", "))
-	return &p
+	return p
 }
 
-var wrongAPIWords = map[API]diagnose.Problem{
+var wrongAPIWords = map[API]struct{ cause, fixApp, fixPerson string }{
 	Exchange: {
-		Class: diagnose.ClassConfig,
-		Cause: "The token is for Microsoft Graph, but mail is sent through Exchange Online (SMTP), which refuses it",
-		Fix: "1. Remove oauth.scopes, or set it to https://outlook.office365.com/.default (the Exchange address of your cloud). " +
+		cause: "The token is for Microsoft Graph, but mail is sent through Exchange Online (SMTP), which refuses it",
+		fixApp: "1. Remove oauth.scopes, or set it to https://outlook.office365.com/.default (the Exchange address of your cloud). " +
 			"2. In the app registration the permission is under APIs my organization uses > Office 365 Exchange Online > " +
 			"Application permissions > SMTP.SendAsApp; Microsoft Graph > SMTP.Send is another one and does not help. " +
-			`3. Grant admin consent. 4. Or send through Graph: transport = "graph".`,
+			"3. Grant admin consent.",
+		fixPerson: "1. Remove oauth.scopes, or set it to https://outlook.office.com/SMTP.Send and offline_access (the Exchange address of your cloud, " +
+			"not that of Microsoft Graph). 2. The app registration needs the delegated permission SMTP.Send; `mailbearer setup-script` adds it. " +
+			"3. Sign in again: `mailbearer authorize ACCOUNT`.",
 	},
 	Graph: {
-		Class: diagnose.ClassConfig,
-		Cause: "The token is for Exchange Online, but mail is sent through Microsoft Graph, which refuses it",
-		Fix: "1. Remove oauth.scopes, or set it to https://graph.microsoft.com/.default (the Graph address of your cloud). " +
+		cause: "The token is for Exchange Online, but mail is sent through Microsoft Graph, which refuses it",
+		fixApp: "1. Remove oauth.scopes, or set it to https://graph.microsoft.com/.default (the Graph address of your cloud). " +
 			"2. In the app registration add Microsoft Graph > Application permissions > Mail.Send. " +
 			`3. Grant admin consent. 4. Or send through SMTP: transport = "smtp".`,
+		fixPerson: "1. Remove oauth.scopes, or set it to https://graph.microsoft.com/Mail.Send and offline_access (the Graph address of your cloud). " +
+			"2. In the app registration add Microsoft Graph > Delegated permissions > Mail.Send. " +
+			`3. Sign in again: ` + "`mailbearer authorize ACCOUNT`" + `. 4. Or send through SMTP: transport = "smtp".`,
 	},
 }

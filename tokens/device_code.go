@@ -3,6 +3,7 @@ package tokens
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -14,7 +15,8 @@ const (
 	pollInterval     = 5 * time.Second // RFC 8628 §3.2: when the provider does not say
 	pollSlower       = 5 * time.Second // RFC 8628 §3.5: what slow_down adds
 	pollMost         = time.Minute
-	deviceCodeMost   = time.Hour // bounds what a provider may say
+	pollMostSlower   = 15 * time.Second // while nobody answers
+	deviceCodeMost   = time.Hour        // bounds what a provider may say
 	deviceCodeNotSay = 15 * time.Minute
 )
 
@@ -24,6 +26,7 @@ const (
 //
 // With a SignedIn beside the error the person did sign in, but not as needed (another tenant, a missing permission).
 func DeviceSignIn(ctx context.Context, o SignInOptions, show func(code, url string, expires time.Time)) (SignedIn, error) {
+	o = o.tellOnce()
 	d, err := o.deviceCode(ctx)
 	if err != nil {
 		return SignedIn{}, err
@@ -53,14 +56,13 @@ func (o SignInOptions) deviceCode(ctx context.Context) (oauthAnswer, error) {
 	if o.Provider.DeviceURL == "" {
 		return oauthAnswer{}, misconfigured("The provider has no sign-in by device code", "1. Use flow = \"browser\", or set endpoints.device.", nil)
 	}
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	var x exchange
-	d, err := o.Provider.call(ctx, &x, o.Provider.DeviceURL, withScopes(url.Values{}, o.Scopes))
-	if err == nil && (d.DeviceCode == "" || d.UserCode == "" || first(d.VerifyURI, d.VerifyURL) == "") {
-		err = explain(errNoToken, &x)
-	}
-	return d, err
+	return o.persist(ctx, func(ctx context.Context, x *exchange) (oauthAnswer, error) {
+		d, err := o.Provider.call(ctx, x, o.Provider.DeviceURL, withScopes(url.Values{}, o.Scopes))
+		if err == nil && (d.DeviceCode == "" || d.UserCode == "" || first(d.VerifyURI, d.VerifyURL) == "") {
+			err = explain(errNoToken, x)
+		}
+		return d, err
+	})
 }
 
 // poll asks until there is an answer or ctx ends, and then returns the last reason why there was none.
@@ -82,7 +84,7 @@ func (o SignInOptions) poll(ctx context.Context, d oauthAnswer) (oauthAnswer, er
 		}
 		var x exchange
 		form := url.Values{"grant_type": {grantDeviceCode}, "device_code": {d.DeviceCode}}
-		a, err := o.pollOnce(ctx, &x, form, d.DeviceCode)
+		a, err := askOnce(ctx, &x, o.question(form, d.DeviceCode))
 		if err == nil {
 			return a, nil
 		}
@@ -94,45 +96,51 @@ func (o SignInOptions) poll(ctx context.Context, d oauthAnswer) (oauthAnswer, er
 			}
 			return oauthAnswer{}, err
 		}
+		if problem.Unreachable && (x.last == nil || x.last.oauth.Code != "slow_down") {
+			o.troubled(problem)
+		}
 		last = err
 	}
 }
 
-func (o SignInOptions) pollOnce(ctx context.Context, x *exchange, form url.Values, code string) (oauthAnswer, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	a, err := o.Provider.call(ctx, x, o.Provider.TokenURL, form, code)
-	if err == nil && a.Access == "" {
-		err = explain(errNoToken, x, code)
+// question asks whether the person is done.
+func (o SignInOptions) question(form url.Values, code string) func(context.Context, *exchange) (oauthAnswer, error) {
+	return func(ctx context.Context, x *exchange) (oauthAnswer, error) {
+		a, err := o.Provider.call(ctx, x, o.Provider.TokenURL, form, code)
+		if err == nil && a.Access == "" {
+			err = explain(errNoToken, x, code)
+		}
+		return a, err
 	}
-	return a, err
 }
 
 // poller is the pace of asking, RFC 8628 §3.5.
 type poller struct {
 	interval time.Duration
-	failures int // in a row: no verdict came
+	failures int // in a row: nobody answered
 }
 
-// next says how long to wait before the next question, or that there is none to ask.
+// next says how long to wait before the next question, or that there is none to ask. Who is told to slow down does so
+// for good; where nobody answers the pace is doubled, within bounds, since a person waits for the end; an answer that
+// is none, a fault of the service, changes nothing.
 func (p *poller) next(problem *diagnose.Problem, x *exchange) (time.Duration, bool) {
-	code := ""
+	code, status := "", 0
 	if x.last != nil {
-		code = x.last.oauth.Code
+		code, status = x.last.oauth.Code, x.last.status
 	}
 	switch {
-	case code == "authorization_pending":
-		p.failures = 0
-	case code == "slow_down":
+	case code == "slow_down" || status == http.StatusTooManyRequests:
 		p.failures = 0
 		p.interval = min(p.interval+pollSlower, pollMost)
+	case code == "authorization_pending", problem.Unreachable && x.last != nil:
+		p.failures = 0
 	case problem.Unreachable:
 		p.failures++
 	default:
 		return 0, false
 	}
-	wait := max(p.interval<<min(p.failures, 3), problem.RetryAfter)
-	return max(min(wait, pollMost), p.interval), true
+	slower := min(p.interval<<min(p.failures, 3)-p.interval, pollMostSlower)
+	return max(p.interval+slower, min(problem.RetryAfter, pollMost)), true
 }
 
 // codeExpired is the end of a sign-in that nobody finished; last is why the last question brought nothing.

@@ -72,11 +72,22 @@ func Forecast(e Expiry, told Told, thresholds []time.Duration, now time.Time) (*
 	return &w, Told{At: e.At.Round(0), Before: due}
 }
 
+// DaysLeft counts whole days; what ended an hour ago has -1 left. A minute is given: what was made for 730 days just now
+// has 730 days left.
+func DaysLeft(left time.Duration) int {
+	left += time.Minute
+	days := int(left / (24 * time.Hour))
+	if left < 0 {
+		days--
+	}
+	return days
+}
+
 func expiryText(e Expiry, left time.Duration) Warning {
 	kind := expiryWords[e.Kind]
 	w := Warning{Kind: e.Kind, Left: left, Fix: e.Vendor.fix(kind.fix)}
 	day := e.At.UTC().Format("2006-01-02 15:04 MST")
-	switch days := int(left / (24 * time.Hour)); {
+	switch days := DaysLeft(left); {
 	case left <= 0:
 		w.Text = fmt.Sprintf("%s expired on %s", kind.name, day)
 	case days == 0:

@@ -153,7 +153,8 @@ func (x *exchange) roundTrip(req *http.Request) (*http.Response, error) {
 	if json.Unmarshal(body, &x.last.oauth) != nil {
 		x.last.oauth = oauthError{}
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(body))
+	body = withLife(body, time.Now())
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	return resp, nil
 }
 

@@ -20,6 +20,7 @@ type Options struct {
 	Flow    Flow             // how to fetch
 	Vendor  Vendor           // whose flow it is, for advice only
 	API     API              // what the tokens are for; a token for another API is refused here, in words
+	Person  bool             // a person signs in for the account, for advice only
 	Clock   func() time.Time // the wall clock; time.Now when nil
 	Changed func(State)      // told of each change of state, one at a time; it must not call Token or Close
 }
@@ -33,6 +34,7 @@ type Manager struct {
 	name    string
 	flow    Flow
 	api     API
+	person  bool
 	vendor  Vendor
 	clock   func() time.Time
 	changed func(State)
@@ -79,7 +81,7 @@ type flight struct {
 
 // New makes a manager; it fetches nothing until Token, Kick or Run is called. Close it.
 func New(o Options) *Manager {
-	m := &Manager{name: o.Name, flow: o.Flow, api: o.API, vendor: o.Vendor, clock: o.Clock, changed: o.Changed, wake: make(chan struct{}, 1)}
+	m := &Manager{name: o.Name, flow: o.Flow, api: o.API, person: o.Person, vendor: o.Vendor, clock: o.Clock, changed: o.Changed, wake: make(chan struct{}, 1)}
 	if m.clock == nil {
 		m.clock = time.Now
 	}
@@ -215,6 +217,9 @@ func (m *Manager) fetch(f *flight) {
 	} else {
 		p = m.admit(token)
 	}
+	if p != nil {
+		p = p.For(m.name)
+	}
 	m.land(f, p)
 	m.tell()
 	m.nudge()
@@ -254,7 +259,7 @@ func (m *Manager) admit(t Token) *diagnose.Problem {
 	if t.Access == "" || life <= 0 {
 		return uselessToken(life)
 	}
-	if p := wrongAPI(m.api, claims); p != nil {
+	if p := wrongAPI(m.api, claims, m.person); p != nil {
 		return p
 	}
 	refresh := time.Duration(0)

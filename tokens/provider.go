@@ -56,19 +56,9 @@ type oauthAnswer struct {
 	Interval   seconds `json:"interval"`
 }
 
-// assumedLife is the life of a token whose provider does not say: RFC 6749 §5.1 leaves that open. Too short costs a
-// few renewals; too long would cost a refused connection each time.
-const assumedLife = 10 * time.Minute
-
-// token makes a Token of an answer.
+// token makes a Token of an answer. That it says how long it lives is seen to before (withLife).
 func (a oauthAnswer) token(now time.Time) Token {
 	t := Token{Access: a.Access, Expires: now.Add(time.Duration(a.ExpiresIn))}
-	if a.ExpiresIn == 0 {
-		t.Expires = now.Add(assumedLife)
-		if c, ok := ParseClaims(a.Access); ok && !c.Expires.IsZero() {
-			t.Expires = c.Expires
-		}
-	}
 	if a.RefreshIn > 0 {
 		t.RefreshIn = now.Add(time.Duration(a.RefreshIn))
 	}

@@ -79,7 +79,7 @@ func (f ServiceAccount) config() (*googlejwt.Config, error) {
 	if block == nil {
 		return nil, errors.New("it holds no private key")
 	}
-	private, err := parseKeyBlock(block)
+	private, err := parseKeyBlock(block, "")
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,9 @@ import (
 type SignInOptions struct {
 	Provider Provider
 	Scopes   []string // of one API, and offline_access, openid, profile
+	API      API      // what they are for: a sign-in that gives a token for another API is refused
 	Hint     string   // the mailbox, for the page that asks who one is
+	Account  string   // its name, for advice
 
 	// Redirect is the loopback address that the app has registered, for BrowserSignIn; "http://localhost" when empty.
 	// Without a port any free one is used (RFC 8252 §7.3).
@@ -26,6 +28,8 @@ type SignInOptions struct {
 	Pasted <-chan string
 	// Mispasted is told why something pasted is not that address; the sign-in goes on. May be nil.
 	Mispasted func(why string)
+	// Troubled is told once that the sign-in service does not answer as it should; it is asked again. May be nil.
+	Troubled func(*diagnose.Problem)
 }
 
 // SignedIn is a sign-in that just happened. Store.SignIn keeps it.
@@ -63,7 +67,14 @@ func (o SignInOptions) signedIn(ctx context.Context, a oauthAnswer) (SignedIn, e
 	if p := o.Provider.foreign(ctx, in); p != nil {
 		return in, p
 	}
-	if missing := missingScopes(o.Scopes, in.Scopes); len(missing) > 0 {
+	if p := wrongAPI(o.API, access, true); p != nil {
+		return in, p
+	}
+	missing := missingScopes(o.Scopes, in.Scopes)
+	if len(missing) == 0 && o.API != AnyAPI && len(access.Scopes) > 0 { // the mail server goes by the token, not by the answer around it
+		missing = missingScopes(o.Scopes, access.Scopes)
+	}
+	if len(missing) > 0 {
 		return in, scopeMissing(missing, o.Provider.Vendor)
 	}
 	if a.Refresh == "" {

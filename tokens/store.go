@@ -143,7 +143,7 @@ func (s *Store) SignIn(ctx context.Context, account string, in SignedIn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.write(func(file map[string]grant) { file[account] = g }); err != nil {
-		return s.unwritable(err)
+		return s.unstorable(err)
 	}
 	if delete(s.waiting, account); len(s.waiting) == 0 {
 		s.problem.Store(nil)

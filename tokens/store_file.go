@@ -8,15 +8,12 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/mailbearer/mailbearer/diagnose"
 )
 
 // The file is a line with the version, which key it was, a nonce, and JSON under AES-256-GCM; the line and the key's
@@ -56,7 +53,7 @@ func (s *Store) reload() error {
 		}
 	}
 	if len(s.known) > 0 {
-		s.problem.Store(unreadable(err, "", s.dir))
+		s.problem.Store(s.unreadableNow(err))
 	}
 	return err
 }
@@ -173,9 +170,9 @@ func (s *Store) write(change func(map[string]grant)) error {
 	s.step("writing")
 	file, err := s.read()
 	switch {
-	case errors.Is(err, errDamaged), errors.Is(err, errOtherKey), errors.Is(err, errKeyGone):
-		aside := s.path(storeFile + ".unreadable-" + time.Now().UTC().Format("20060102T150405.000"))
-		if err := os.Rename(s.path(storeFile), aside); err != nil {
+	case aside(err):
+		kept := s.path(storeFile + ".unreadable-" + time.Now().UTC().Format("20060102T150405.000"))
+		if err := os.Rename(s.path(storeFile), kept); err != nil {
 			return err
 		}
 		file = maps.Clone(s.known)
@@ -202,26 +199,41 @@ func (s *Store) write(change func(map[string]grant)) error {
 	return nil
 }
 
+// aside says whether a file that cannot be read makes way for a new one.
+func aside(err error) bool {
+	return errors.Is(err, errDamaged) || errors.Is(err, errOtherKey) || errors.Is(err, errKeyGone)
+}
+
 // replace puts a file in place as a whole or not at all: write aside, sync, rename, sync the directory.
 func (s *Store) replace(path string, data []byte) (fs.FileInfo, error) {
-	aside, dir := path+".new", filepath.Dir(path)
-	if err := os.Remove(aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	f, err := os.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	temp, info, err := s.writeAside(path, data)
 	if err != nil {
 		return nil, err
 	}
-	info, err := s.fill(f, dir, data)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, errors.Join(err, os.Remove(aside))
-	}
 	s.step("written")
-	if err := rename(aside, path); err != nil {
+	if err := rename(temp, path); err != nil {
 		return nil, err
 	}
 	s.step("renamed")
-	return info, syncDir(dir)
+	return info, syncDir(filepath.Dir(path))
+}
+
+// writeAside writes a file under a passing name. What a process left there that died is in nobody's use: the caller
+// holds the lock.
+func (s *Store) writeAside(path string, data []byte) (temp string, info fs.FileInfo, err error) {
+	temp = path + ".new"
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", nil, err
+	}
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", nil, err
+	}
+	info, err = s.fill(f, filepath.Dir(path), data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", nil, errors.Join(err, os.Remove(temp))
+	}
+	return temp, info, nil
 }
 
 func (s *Store) fill(f *os.File, dir string, data []byte) (fs.FileInfo, error) {
@@ -239,39 +251,4 @@ func (s *Store) fill(f *os.File, dir string, data []byte) (fs.FileInfo, error) {
 		return nil, err
 	}
 	return f.Stat()
-}
-
-// unwritable explains why a sign-in is in memory only.
-func (s *Store) unwritable(err error) *diagnose.Problem {
-	return &diagnose.Problem{
-		Class: diagnose.ClassConfig,
-		Cause: "The sign-in cannot be stored; if the relay is restarted now, someone has to sign in again",
-		Said:  clean(err.Error()),
-		Fix: fmt.Sprintf("1. The relay's user must be allowed to write in %s and to the files tokens and key in it. 2. The disk must have room. "+
-			"3. Nothing else: mail goes on, and it is tried again within a minute.", s.dir),
-	}
-}
-
-// unreadable explains a store whose sign-ins cannot be had. account is "" when memory still has them.
-func unreadable(err error, account, dir string) *diagnose.Problem {
-	p := signInNeeded("The stored sign-in cannot be read", account)
-	switch {
-	case account == "":
-		p.Cause = "The stored sign-ins cannot be read; mail goes on from memory"
-	case errors.Is(err, errNewer):
-		p.Class, p.Fix = diagnose.ClassConfig, ""
-	}
-	p.Said = clean(err.Error())
-	remedy := "2. The unreadable file is kept beside the new one as tokens.unreadable-…"
-	switch {
-	case errors.Is(err, errNewer):
-		p.Fix = "1. Install the newer version of mailbearer again; this one leaves the file alone."
-		return p
-	case errors.Is(err, errOtherKey), errors.Is(err, errKeyGone):
-		remedy = "2. Or bring the key back that it was encrypted with (tokens.key; by default the file key in the data directory). The relay then goes on by itself."
-	case errors.Is(err, fs.ErrPermission):
-		remedy = "2. Or let the relay's user read the files tokens and key in " + dir + "; the relay then goes on by itself."
-	}
-	p.Fix += " " + remedy
-	return p
 }

@@ -220,3 +220,16 @@ func tlsTrouble(err error) *mail.Trouble {
 	t.Cause = fmt.Sprintf("%s (%s)", t.Cause, cutText(printable(err.Error())))
 	return t
 }
+
+// named names the account in all advice of a result.
+func named(r mail.Result, account string) mail.Result {
+	for i := range r.Outcomes {
+		r.Outcomes[i].Fix = diagnose.ForAccount(r.Outcomes[i].Fix, account)
+	}
+	if r.Trouble != nil {
+		t := *r.Trouble // others may hold it
+		t.Fix = diagnose.ForAccount(t.Fix, account)
+		r.Trouble = &t
+	}
+	return r
+}

@@ -23,6 +23,7 @@ type TokenSource interface {
 type Options struct {
 	Address     string         // host:port; port 465 is TLS from the start, otherwise STARTTLS is required
 	Mailbox     string         // who signs in: user= of XOAUTH2
+	Account     string         // its name in the configuration, for advice
 	Mechanism   string         // "xoauth2" (the default) or "oauthbearer"
 	Hostname    string         // our name in EHLO; what is neither a dotted name nor an address literal is replaced
 	RootCAs     *x509.CertPool // nil: the system's
@@ -116,7 +117,7 @@ func (s *SMTP) Deliver(ctx context.Context, env *mail.Envelope, open func() (io.
 	}
 	r, c := s.try(ctx, d, s.fit(c))
 	s.give(c)
-	return r
+	return named(r, s.opts.Account)
 }
 
 // try sends the message over c, or over a new connection if c is nil, and returns the connection that is left.

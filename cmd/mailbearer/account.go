@@ -16,10 +16,10 @@ import (
 // account joins what one upstream account needs: its tokens, its SMTP connections, its governor.
 type account struct {
 	name, mailbox string
-	remote        string    // host name of the provider's mail server
-	expires       time.Time // of its credential, when known
-	credential    string    // what it signs in with, in tokens' words for what expires
-	delegated     bool      // a person has signed in
+	remote        string  // host name of the provider's mail server
+	expires       *ending // of its credential
+	credential    string  // what it signs in with, in tokens' words for what expires
+	delegated     bool    // a person has signed in
 	tokens        *tokens.Manager
 	smtp          *upstream.SMTP
 	upstream      *upstream.Mailbox
@@ -37,7 +37,7 @@ type origin struct {
 }
 
 func originOf(a config.Account, network config.Network) origin {
-	return origin{a, network, fileStamp(a.Endpoints.CAFile) + fileStamp(a.OAuth.Certificate) + fileStamp(a.OAuth.CertificateKey)}
+	return origin{a, network, fileStamp(a.Endpoints.CAFile) + stampOf(a.OAuth)}
 }
 
 // same compares secrets by what they hold.
@@ -69,13 +69,13 @@ func openAccount(made origin, store *tokens.Store, hostname string) (*account, e
 		return nil, err
 	}
 	remote, _, _ := net.SplitHostPort(a.Endpoints.SMTP)
-	acc := &account{made: made, name: a.Name, mailbox: a.Mailbox, remote: remote, expires: expires, touch: func(tokens.State) {}}
-	acc.credential, acc.delegated = credentialOf(a.OAuth), a.OAuth.Flow == "device-code" || a.OAuth.Flow == "browser"
+	acc := &account{made: made, name: a.Name, mailbox: a.Mailbox, remote: remote, expires: newEnding(a.OAuth, expires), touch: func(tokens.State) {}}
+	acc.credential, acc.delegated = credentialOf(a.OAuth), bySignIn(a.OAuth)
 	acc.tokens = tokens.New(tokens.Options{
-		Name: a.Name, Flow: flow, Vendor: vendorOf(a), API: apiOf(a), Changed: func(s tokens.State) { acc.touch(s) },
+		Name: a.Name, Flow: flow, Vendor: vendorOf(a), API: apiOf(a), Person: acc.delegated, Changed: func(s tokens.State) { acc.touch(s) },
 	})
 	acc.smtp = upstream.NewSMTP(upstream.Options{
-		Address: a.Endpoints.SMTP, Mailbox: a.Mailbox, Mechanism: a.Endpoints.SASL, Hostname: hostname, RootCAs: roots,
+		Address: a.Endpoints.SMTP, Mailbox: a.Mailbox, Account: a.Name, Mechanism: a.Endpoints.SASL, Hostname: hostname, RootCAs: roots,
 		Connections: a.Limits.Connections, DialTimeout: network.DialTimeout,
 		Dial: way.dial, Tokens: acc.tokens,
 	})

@@ -37,9 +37,9 @@ sign-in up within a second. Sign in as the mailbox's user, or as a person who ma
 			if a == nil {
 				return fmt.Errorf("there is no account %q in %s", args[0], cfg.File)
 			}
-			if a.OAuth.Flow != "device-code" && a.OAuth.Flow != "browser" {
-				return fmt.Errorf("account %q needs no sign-in: its flow is %q, which signs in by itself. See how it does: mailbearer check --account %s",
-					a.Name, a.OAuth.Flow, a.Name)
+			if !bySignIn(a.OAuth) {
+				return fmt.Errorf("account %q needs no sign-in: its flow is %q, which signs in by itself. See how it does: mailbearer check --account %s%s",
+					a.Name, a.OAuth.Flow, a.Name, e.configFlag())
 			}
 			return authorize(c.Context(), e, cfg, *a, device || !browser && a.OAuth.Flow == "device-code")
 		},
@@ -64,13 +64,21 @@ func authorize(ctx context.Context, e *env, cfg *config.Config, a config.Account
 	if err != nil {
 		return err
 	}
-	o := tokens.SignInOptions{Provider: providerOf(a, roots, way), Scopes: a.OAuth.Scopes, Hint: a.Mailbox, Redirect: a.Endpoints.Redirect}
+	if err := store.Writable(); err != nil { // before a person has gone to the trouble
+		return withFix("nobody was asked to sign in", a.Name, err)
+	}
+	o := tokens.SignInOptions{
+		Provider: providerOf(a, roots, way), Scopes: a.OAuth.Scopes, API: apiOf(a), Hint: a.Mailbox, Account: a.Name, Redirect: a.Endpoints.Redirect,
+		Troubled: func(p *diagnose.Problem) {
+			fmt.Fprintf(e.stdout, "\nIt takes longer: %v. It is asked again, and the sign-in goes on as soon as it answers.\n", p)
+		},
+	}
 	in, err := e.signIn(ctx, o, a, device)
 	if err != nil {
-		return signInFailed(in, err)
+		return signInFailed(in, a.Name, err)
 	}
 	if err := store.SignIn(ctx, a.Name, in); err != nil {
-		return failure{err}
+		return withFix("the sign-in went well, but is not kept", a.Name, err)
 	}
 	e.signedIn(in, a)
 	if sp, err := openSpool(ctx, cfg); err == nil { // a relay that has run has a spool; a held account is to try at once
@@ -150,7 +158,7 @@ func (e *env) signedIn(in tokens.SignedIn, a config.Account) {
 	}
 	fmt.Fprintf(e.stdout, "\nSigned in as %s. The sign-in is stored, encrypted; the relay keeps it fresh by itself.\n", who)
 	fmt.Fprint(e.stdout, whoIsThat(in, a))
-	fmt.Fprintf(e.stdout, "Next: mailbearer test --to YOUR-ADDRESS --account %s\n", a.Name)
+	fmt.Fprintf(e.stdout, "Next: mailbearer test --to YOUR-ADDRESS --account %s%s\n", a.Name, e.configFlag())
 }
 
 // redirectHint is what to do about a page that refuses our address.
@@ -183,17 +191,24 @@ func whoIsThat(in tokens.SignedIn, a config.Account) string {
 }
 
 // signInFailed puts a failed sign-in into words.
-func signInFailed(in tokens.SignedIn, err error) error {
+func signInFailed(in tokens.SignedIn, account string, err error) error {
 	who := ""
 	if in.User != "" {
 		who = " as " + in.User
 	}
-	var p *diagnose.Problem
-	switch {
-	case errors.Is(err, context.Canceled):
+	if errors.Is(err, context.Canceled) {
 		return fail("interrupted: nobody is signed in, and a sign-in there was before stays as it was")
-	case errors.As(err, &p):
-		return fail("the sign-in%s did not succeed: %w\nWhat to do: %s", who, err, p.Fix)
 	}
-	return fail("the sign-in%s did not succeed: %w", who, err)
+	if p := (*diagnose.Problem)(nil); errors.As(err, &p) {
+		err = p.For(account)
+	}
+	return withFix(fmt.Sprintf("the sign-in%s did not succeed", who), account, err)
+}
+
+// withFix is a failure with what to do about it, where that is known.
+func withFix(what, account string, err error) error {
+	if p := (*diagnose.Problem)(nil); errors.As(err, &p) {
+		return fail("%s: %w\nWhat to do: %s", what, err, p.For(account).Fix)
+	}
+	return fail("%s: %w", what, err)
 }

@@ -65,15 +65,15 @@ func oneAccount(cfg *config.Config, name string) (*config.Account, error) {
 	return nil, fmt.Errorf("%s has no account %q; it has %s", cfg.File, name, strings.Join(names, ", "))
 }
 
-// existingCertificate loads the account's certificate, or says how to come by one.
-func existingCertificate(a *config.Account) (*appCertificate, error) {
+// existingCertificate loads the account's certificate, or says how to come by one; where is the --config of that command.
+func existingCertificate(a *config.Account, where string) (*appCertificate, error) {
 	if a.OAuth.Certificate == "" {
 		return nil, noCertificate(a)
 	}
 	load := certificateOf(a.OAuth)
 	certs, key, err := load()
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fail("account %s has no certificate yet (%w); make one: mailbearer certificate new --account %s", a.Name, err, a.Name)
+		return nil, fail("account %s has no certificate yet (%w); make one: mailbearer certificate new --account %s%s", a.Name, err, a.Name, where)
 	}
 	if err != nil {
 		return nil, failure{err}
@@ -105,11 +105,12 @@ func newCertificateShow(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			have, err := existingCertificate(acc)
+			have, err := existingCertificate(acc, e.configFlag())
 			if err != nil {
 				return err
 			}
 			view := viewCertificate(acc, have)
+			view.where = e.configFlag()
 			if asJSON {
 				return writeJSON(e.stdout, view)
 			}

@@ -31,7 +31,7 @@ output). The private key is written only with --private, to move it to another m
 			if err := o.check(); err != nil {
 				return err
 			}
-			have, err := existingCertificate(acc)
+			have, err := existingCertificate(acc, e.configFlag())
 			if err != nil {
 				return err
 			}

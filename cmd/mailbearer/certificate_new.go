@@ -55,7 +55,7 @@ func certificateNew(e *env, cfg *config.Config, acc *config.Account, o certifica
 	}
 	for _, path := range []string{files.cert, files.key} {
 		if _, err := os.Lstat(path); path != "" && err == nil {
-			return certificateExists(acc, path)
+			return certificateExists(acc, path, e.configFlag())
 		}
 	}
 	password, err := certificatePassword(acc.OAuth)
@@ -67,16 +67,16 @@ func certificateNew(e *env, cfg *config.Config, acc *config.Account, o certifica
 		return err
 	}
 	if err := files.write(made, password); errors.Is(err, fs.ErrExist) {
-		return certificateExists(acc, files.private())
+		return certificateExists(acc, files.private(), e.configFlag())
 	} else if err != nil {
 		return failure{err}
 	}
 	printMade(e.stdout, acc, files, made)
 	if o.out != "" {
-		printRollover(e.stdout, cfg, files)
+		printRollover(e.stdout, cfg, files, e.configFlag())
 		return nil
 	}
-	printUpload(e.stdout, acc, files)
+	printUpload(e.stdout, acc, files, e.configFlag())
 	return nil
 }
 
@@ -100,15 +100,15 @@ func newFiles(acc *config.Account, out string) (certificateFiles, error) {
 }
 
 // certificateExists refuses to overwrite, and says how certificates are changed without a gap.
-func certificateExists(acc *config.Account, path string) error {
+func certificateExists(acc *config.Account, path, where string) error {
 	ext := filepath.Ext(acc.OAuth.Certificate)
 	next := strings.TrimSuffix(acc.OAuth.Certificate, ext) + "-new" + ext
 	if acc.OAuth.Certificate == "" {
 		next = acc.Name + ".pfx"
 	}
-	return fail(`%s is there already, and a key is never overwritten. mailbearer certificate show --account %s shows it.
+	return fail(`%s is there already, and a key is never overwritten. mailbearer certificate show --account %s%s shows it.
 For a new one before it expires, choose a new name; both are valid while you change over:
-  mailbearer certificate new --account %s --out %s`, path, acc.Name, acc.Name, quotePath(next))
+  mailbearer certificate new --account %s --out %s%s`, path, acc.Name, where, acc.Name, quotePath(next), where)
 }
 
 func printMade(w io.Writer, acc *config.Account, f certificateFiles, c *appCertificate) {
@@ -122,18 +122,18 @@ func printMade(w io.Writer, acc *config.Account, f certificateFiles, c *appCerti
 	v.printFacts(w)
 }
 
-func printUpload(w io.Writer, acc *config.Account, f certificateFiles) {
+func printUpload(w io.Writer, acc *config.Account, f certificateFiles, where string) {
 	fmt.Fprintf(w, `
 Next: give the certificate to your app at Microsoft, in one of two ways.
-  by a script   mailbearer setup-script --account %s > setup.ps1
+  by a script   mailbearer setup-script --account %s%s > setup.ps1
                 Run setup.ps1 in PowerShell, on any computer. It does the other steps as well.
   by hand       entra.microsoft.com > App registrations > your app > Certificates & secrets > Certificates >
                 Upload certificate: %s
                 Entra then shows the SHA-1 thumbprint above.
-`, acc.Name, f.public)
+`, acc.Name, where, f.public)
 }
 
-func printRollover(w io.Writer, cfg *config.Config, f certificateFiles) {
+func printRollover(w io.Writer, cfg *config.Config, f certificateFiles, where string) {
 	fmt.Fprintf(w, `
 The relay still uses the old one. Next, in this order, so that no mail has to wait:
   1. entra.microsoft.com > App registrations > your app > Certificates & secrets > Certificates > Upload certificate: %s
@@ -145,8 +145,21 @@ The relay still uses the old one. Next, in this order, so that no mail has to wa
 		fmt.Fprintf(w, "         certificate_key = '%s'\n", f.key)
 	}
 	fmt.Fprintf(w, `     and make the relay read it: %s.
-  3. When mailbearer status shows the account as ready, remove the old certificate in Entra, and its file here.
-`, rereads)
+  3. When mailbearer status%s shows the account as ready, remove the old certificate in Entra, and its file here.
+`, rereads, where)
+}
+
+// configFlag is what a command that is recommended has to say to mean the same configuration; nothing where none was given.
+func (e *env) configFlag() string { return configFlag(e.config) }
+
+func configFlag(path string) string {
+	if path == "" {
+		return ""
+	}
+	if whole, err := filepath.Abs(path); err == nil { // the next command may be run elsewhere
+		path = whole
+	}
+	return " --config " + quotePath(path)
 }
 
 // quotePath makes a path one word of a command line, on Windows too.

@@ -247,3 +247,29 @@ func TestCertificateUsage(t *testing.T) {
 		}
 	}
 }
+
+// Commands that are recommended mean the configuration that was named; where none was, they name none.
+func TestNextNamesTheConfiguration(t *testing.T) {
+	t.Parallel()
+	s := newSetting(t, "")
+	where := " --config " + quotePath(s.config)
+	_, missing, _ := s.run("certificate", "show")
+	made, errs, code := s.run("certificate", "new")
+	_, again, _ := s.run("certificate", "new")
+	if code != exitFine {
+		t.Fatal(errs)
+	}
+	var signed bytes.Buffer
+	(&env{config: s.config, stdout: &signed}).signedIn(tokens.SignedIn{User: "a@example.com"}, config.Account{Name: "default", Mailbox: "a@example.com"})
+	for want, text := range map[string]string{
+		"certificate new --account default" + where: missing, "setup-script --account default" + where + " > setup.ps1": made,
+		"default-new.pfx" + where: again, "test --to YOUR-ADDRESS --account default" + where: signed.String(),
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	if got := configFlag(""); got != "" {
+		t.Errorf("without --config: %q", got)
+	}
+}

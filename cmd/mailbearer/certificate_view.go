@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mailbearer/mailbearer/config"
+	"github.com/mailbearer/mailbearer/tokens"
 )
 
 // certificateView is the JSON of `certificate show`.
@@ -23,6 +24,8 @@ type certificateView struct {
 	NotBefore        time.Time `json:"not_before"`
 	NotAfter         time.Time `json:"not_after"`
 	DaysLeft         int       `json:"days_left"` // negative when it has expired
+
+	where string // --config, as it was given
 }
 
 func viewCertificate(a *config.Account, c *appCertificate) certificateView {
@@ -30,19 +33,8 @@ func viewCertificate(a *config.Account, c *appCertificate) certificateView {
 	return certificateView{
 		Account: a.Name, File: a.OAuth.Certificate, Subject: c.cert.Subject.String(), Bits: c.key.N.BitLen(),
 		Thumbprint: strings.ToUpper(hex.EncodeToString(sum1[:])), ThumbprintSHA256: strings.ToUpper(hex.EncodeToString(sum256[:])),
-		NotBefore: c.cert.NotBefore.UTC(), NotAfter: c.cert.NotAfter.UTC(), DaysLeft: daysUntil(c.cert.NotAfter),
+		NotBefore: c.cert.NotBefore.UTC(), NotAfter: c.cert.NotAfter.UTC(), DaysLeft: tokens.DaysLeft(time.Until(c.cert.NotAfter)),
 	}
-}
-
-// daysUntil counts whole days; what ended an hour ago has -1 left. A minute is given: what was made for 730 days just now
-// has 730 days left.
-func daysUntil(t time.Time) int {
-	left := time.Until(t) + time.Minute
-	days := int(left / (24 * time.Hour))
-	if left < 0 {
-		days--
-	}
-	return days
 }
 
 func (v certificateView) print(w io.Writer) error {
@@ -61,7 +53,7 @@ func (v certificateView) print(w io.Writer) error {
 }
 
 func (v certificateView) again() string {
-	return fmt.Sprintf("  mailbearer certificate new --account %s --out NEW-NAME.pfx", v.Account)
+	return fmt.Sprintf("  mailbearer certificate new --account %s --out NEW-NAME.pfx%s", v.Account, v.where)
 }
 
 func (v certificateView) printFacts(w io.Writer) {

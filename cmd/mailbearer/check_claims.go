@@ -51,9 +51,9 @@ func (c *checkup) checkClaims(ctx context.Context, token tokens.Token) claimsRep
 	r := claimsReport{
 		step:    checkStep{Step: "claims", Status: checkOK, Tried: "read the token's claims"},
 		mailbox: c.account.Mailbox, microsoft: c.account.Endpoints.Authority != "",
-		delegated: slices.Contains([]string{"device-code", "browser"}, c.account.OAuth.Flow),
+		delegated: bySignIn(c.account.OAuth),
 	}
-	m := tokens.New(tokens.Options{Name: c.account.Name, Flow: oneToken{token}, API: apiOf(c.account), Clock: c.now})
+	m := tokens.New(tokens.Options{Name: c.account.Name, Flow: oneToken{token}, API: apiOf(c.account), Person: r.delegated, Clock: c.now})
 	defer m.Close()
 	_, err := m.Token(ctx, "")
 	known, readable := readIdentity(token.Access)
@@ -67,6 +67,7 @@ func (c *checkup) checkClaims(ctx context.Context, token tokens.Token) claimsRep
 		r.known = known
 		r.step.Said = known.String()
 		r.suspect(c)
+		r.foreign(c)
 	}
 	return r
 }
@@ -116,9 +117,6 @@ func (r *claimsReport) suspect(c *checkup) {
 		r.fix = fmt.Sprintf("1. Entra admin center > App registrations > your app > API permissions > Add > Microsoft Graph > Delegated permissions > %s, then Grant admin consent. 2. Remove oauth.scopes if it is set. 3. Sign in again: `mailbearer authorize %s`.", permissionPerson, c.account.Name)
 	case !r.delegated && !has(r.known.Roles, permissionApp):
 		r.noRole()
-	case isGUID(o.Tenant) && r.known.Tenant != "" && !strings.EqualFold(o.Tenant, r.known.Tenant):
-		r.cause = fmt.Sprintf("The token is from the tenant %s, and %s is configured", r.known.Tenant, o.Tenant)
-		r.fix = "Set oauth.tenant to the Directory (tenant) ID of the tenant that has the mailbox."
 	case o.ClientID != "" && r.known.App != "" && !strings.EqualFold(o.ClientID, r.known.App):
 		r.cause = fmt.Sprintf("The token is for the app %s, and %s is configured", r.known.App, o.ClientID)
 		r.fix = "Set oauth.client_id to the Application (client) ID of the app registration."
@@ -129,6 +127,26 @@ func (r *claimsReport) suspect(c *checkup) {
 	}
 }
 
+// foreign remarks on a token of another tenant than the configured one. If AUTH refuses it, that is the reason.
+func (r *claimsReport) foreign(c *checkup) {
+	o, want := c.account.OAuth, c.tenantID
+	if isGUID(o.Tenant) {
+		want = o.Tenant
+	}
+	if !r.microsoft || want == "" || r.known.Tenant == "" || strings.EqualFold(want, r.known.Tenant) {
+		return
+	}
+	r.cause = fmt.Sprintf("The token is from the tenant %s, but oauth.tenant names %s", r.known.Tenant, o.Tenant)
+	if !isGUID(o.Tenant) {
+		r.cause += fmt.Sprintf(" (%s)", want)
+	}
+	r.fix = "1. Set oauth.tenant to the Directory (tenant) ID of the tenant that has the mailbox (Entra admin center > Overview)."
+	if r.delegated {
+		r.fix += fmt.Sprintf(" 2. Or sign in as a user of that tenant: `mailbearer authorize %s`.", c.account.Name)
+	}
+	r.step.Cause, r.step.Fix = strings.TrimSuffix(r.cause+"\n"+r.step.Cause, "\n"), r.fix
+}
+
 // noRole is an app's token without the permission.
 func (r *claimsReport) noRole() {
 	app, object := cmp.Or(r.known.App, "<client id>"), cmp.Or(r.known.Object, "<object id>")
@@ -137,11 +155,11 @@ func (r *claimsReport) noRole() {
 	r.cause = fmt.Sprintf("The app has no permission to send: the token carries no %s (roles: %s), and Exchange Online does not grant it by RBAC for Applications either", permissionApp, wordsOrNone(r.known.Roles))
 	r.fix = fmt.Sprintf("Do one of the two. 1. In Exchange Online PowerShell, for this mailbox only (recommended): "+
 		`New-ServicePrincipal -AppId %s -ObjectId %s -DisplayName "mailbearer"; `+
-		`New-ManagementScope -Name "mailbearer mailboxes" -RecipientRestrictionFilter "PrimarySmtpAddress -eq '%s'"; `+
-		`New-ManagementRoleAssignment -App %s -Role "Application SMTP.SendAsApp" -CustomResourceScope "mailbearer mailboxes". `+
+		`New-ManagementScope -Name "mailbearer %s" -RecipientRestrictionFilter "PrimarySmtpAddress -eq '%s'"; `+
+		`New-ManagementRoleAssignment -App %s -Role "Application SMTP.SendAsApp" -CustomResourceScope "mailbearer %s". `+
 		"2. In the Entra admin center: App registrations > your app > API permissions > Add > APIs my organization uses > Office 365 Exchange Online > Application permissions > %s "+
 		"(not Microsoft Graph > SMTP.Send), then Grant admin consent; then Add-MailboxPermission -Identity %s -User %s -AccessRights FullAccess in Exchange Online PowerShell. "+
-		"Either may take Exchange up to an hour to notice.", app, object, r.mailbox, object, permissionApp, r.mailbox, object)
+		"Either may take Exchange up to an hour to notice.", app, object, app, r.mailbox, object, app, permissionApp, r.mailbox, object)
 }
 
 // passed is what AUTH's success shows.

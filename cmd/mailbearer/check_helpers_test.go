@@ -160,7 +160,7 @@ func writeAppCertificate(t *testing.T, dir string, until time.Time) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "app"}, NotBefore: until.Add(-time.Hour * 24), NotAfter: until}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "app"}, NotBefore: until.AddDate(-3, 0, 0), NotAfter: until}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -223,4 +223,13 @@ func (w *world) checkup(ctx context.Context, replace func(*checkup)) map[string]
 		steps[name] = <-c.steps[name]
 	}
 	return steps
+}
+
+func readAccount(t testing.TB, w *world) config.Account {
+	t.Helper()
+	cfg, err := config.Load(w.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg.Accounts[0]
 }

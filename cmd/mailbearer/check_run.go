@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mailbearer/mailbearer/config"
+	"github.com/mailbearer/mailbearer/diagnose"
 	"github.com/mailbearer/mailbearer/tokens"
 )
 
@@ -53,6 +54,7 @@ type checkup struct {
 	way         way
 	roots       *x509.CertPool
 	flow        tokens.Flow
+	store       *tokens.Store
 	expires     time.Time // of the credential, when known
 	mail, login *checkTarget
 
@@ -61,6 +63,7 @@ type checkup struct {
 	access   string        // the token
 	noToken  string        // why there is none
 	claims   claimsReport
+	tenantID string // of the configured tenant, as the sign-in service knows it; "" when it did not say
 	issuer   string // who issued the sign-in service's certificate, when it is not trusted
 }
 
@@ -144,7 +147,7 @@ func (c *checkup) tell(s checkStep) {
 	if s.Step == "" {
 		return
 	}
-	s.Fix = strings.ReplaceAll(s.Fix, "<mailbox>", c.account.Mailbox) // commands can be pasted as they stand
+	s.Fix = diagnose.ForAccount(strings.ReplaceAll(s.Fix, "<mailbox>", c.account.Mailbox), c.account.Name) // commands can be pasted as they stand
 	select {
 	case c.steps[s.Step] <- s:
 	default:
@@ -193,11 +196,10 @@ func (c *checkup) open(cfg *config.Config) (err error) {
 	if c.mail, c.login, err = c.targets(); err != nil {
 		return err
 	}
-	store, err := tokens.OpenStore(storeOptions(cfg))
-	if err != nil {
+	if c.store, err = tokens.OpenStore(storeOptions(cfg)); err != nil {
 		return err
 	}
-	c.flow, c.expires, err = openFlow(c.account, c.roots, c.way, store)
+	c.flow, c.expires, err = openFlow(c.account, c.roots, c.way, c.store)
 	return err
 }
 

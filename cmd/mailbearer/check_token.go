@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mailbearer/mailbearer/diagnose"
@@ -115,7 +117,12 @@ func (c *checkup) theirTime(ctx context.Context, u *url.URL) (time.Time, error) 
 		return time.Time{}, err
 	}
 	defer answer.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(answer.Body, 64<<10))
+	var discovery struct {
+		Issuer string `json:"issuer"`
+	}
+	if body, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10)); err == nil && json.Unmarshal(body, &discovery) == nil {
+		c.tenantID = guidIn(discovery.Issuer)
+	}
 	t, err := http.ParseTime(answer.Header.Get("Date"))
 	if err != nil {
 		return time.Time{}, nil
@@ -138,6 +145,12 @@ func (c *checkup) checkToken(ctx context.Context) (tokens.Token, bool) {
 	}
 	if o.ClientID != "" {
 		s.Tried += ", app " + o.ClientID
+	}
+	if bySignIn(c.account.OAuth) { // a refresh token that is used is replaced by another, which must be kept
+		if p := (*diagnose.Problem)(nil); errors.As(c.store.Writable(), &p) {
+			c.tell(failedStep(s, "", p.Error()+", so it is not used: the one that replaces it would be lost", p.Fix))
+			return tokens.Token{}, false
+		}
 	}
 	token, err := c.flow.Fetch(limited)
 	switch {
@@ -176,6 +189,16 @@ func (c *checkup) endOfCredential() (cause, fix string) {
 		return "", ""
 	}
 	return w.Text, w.Fix
+}
+
+// guidIn finds the tenant in the name that Entra gives to itself for it.
+func guidIn(issuer string) string {
+	for part := range strings.SplitSeq(issuer, "/") {
+		if isGUID(part) {
+			return part
+		}
+	}
+	return ""
 }
 
 func (c *checkup) whoIsBusy() string {

@@ -171,7 +171,7 @@ func (s *station) courierOptions(cfg *config.Config, accounts []*account) courie
 	for _, a := range accounts {
 		o.Accounts = append(o.Accounts, courier.Account{
 			Name: a.name, Mailbox: a.mailbox, Remote: a.remote, Deliverer: a.upstream, Pace: a.upstream, Sign: a.sign, Renew: a.tokens.Kick,
-			Expires: a.expires,
+			Expires: a.expires.time,
 		})
 	}
 	return o

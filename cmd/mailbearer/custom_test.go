@@ -78,7 +78,7 @@ func TestCustomProviderByCertificate(t *testing.T) {
 	}
 	w.eventually(func() bool { return strings.Contains(w.relay.logged(), "a credential ends soon") })
 	out, errs, code := output("check", "--json", "--config", w.config)
-	if code != 0 || !json.Valid([]byte(out)) || !strings.Contains(out, "The app's certificate expires in 1 day") {
+	if code != 0 || !json.Valid([]byte(out)) || !strings.Contains(out, "The app's certificate expires in 2 days") {
 		t.Errorf("check: exit %d: %s %s", code, out, errs)
 	}
 	for what, text := range map[string]string{"the log": w.relay.logged(), "check": out} {

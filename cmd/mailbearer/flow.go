@@ -4,6 +4,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/mailbearer/mailbearer/config"
@@ -40,6 +41,9 @@ func openFlow(a config.Account, roots *x509.CertPool, w way, store *tokens.Store
 	return nil, time.Time{}, fmt.Errorf("oauth.flow %q is not known", o.Flow)
 }
 
+// bySignIn says whether a person signs in for the account.
+func bySignIn(o config.OAuth) bool { return o.Flow == "device-code" || o.Flow == "browser" }
+
 // credentialOf is what the account's app proves itself by, in tokens' words for what expires.
 func credentialOf(o config.OAuth) string {
 	if o.Certificate != "" {
@@ -58,6 +62,36 @@ func endOf(o config.OAuth) (time.Time, error) {
 		return time.Time{}, err
 	}
 	return certs[0].NotAfter, nil
+}
+
+// ending is when an account's credential expires. Its files are read again when they are others, since a certificate that
+// is replaced is used without a word.
+type ending struct {
+	oauth config.OAuth
+
+	mu    sync.Mutex
+	stamp string
+	at    time.Time
+}
+
+func newEnding(o config.OAuth, at time.Time) *ending {
+	return &ending{oauth: o, at: at, stamp: stampOf(o)}
+}
+
+func stampOf(o config.OAuth) string { return fileStamp(o.Certificate) + fileStamp(o.CertificateKey) }
+
+// time is zero when it is not known. A file that cannot be read, perhaps since it is just being written, changes nothing.
+func (e *ending) time() time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	stamp := stampOf(e.oauth)
+	if e.oauth.Certificate == "" || stamp == e.stamp {
+		return e.at
+	}
+	if at, err := endOf(e.oauth); err == nil {
+		e.at, e.stamp = at, stamp
+	}
+	return e.at
 }
 
 // vendorOf is whose pages an account's advice is about.

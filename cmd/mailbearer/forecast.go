@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mailbearer/mailbearer/diagnose"
 	"github.com/mailbearer/mailbearer/report"
 	"github.com/mailbearer/mailbearer/tokens"
 )
@@ -40,10 +41,7 @@ func (s *station) forecast(ctx context.Context) {
 // expiries are the ends of what an account signs in with.
 func (s *station) expiries(a *account) []tokens.Expiry {
 	made := a.made.account
-	list := []tokens.Expiry{{Kind: a.credential, At: a.expires, Vendor: vendorOf(made)}}
-	if end, err := endOf(made.OAuth); err == nil {
-		list[0].At = end // a certificate may have been replaced meanwhile, as the warning asks for
-	}
+	list := []tokens.Expiry{{Kind: a.credential, At: a.expires.time(), Vendor: vendorOf(made)}}
 	if a.delegated {
 		if in, ok, err := s.store.Account(a.name); err == nil && ok {
 			list = append(list, tokens.SignInExpiry(in, vendorOf(made)))
@@ -53,10 +51,11 @@ func (s *station) expiries(a *account) []tokens.Expiry {
 }
 
 func (s *station) warn(a *account, w *tokens.Warning) {
-	s.log.Warn().Str("account", a.name).Str("detail", w.Text).Str("fix", w.Fix).Int("days", int(w.Left/(24*time.Hour))).
+	fix := diagnose.ForAccount(w.Fix, a.name)
+	s.log.Warn().Str("account", a.name).Str("detail", w.Text).Str("fix", fix).Int("days", tokens.DaysLeft(w.Left)).
 		Msg("a credential ends soon")
 	s.raise(report.Alert{
 		Kind: report.AlertCredential, Account: a.name, Key: fmt.Sprintf("%s %v", w.Kind, w.Before),
-		Title: fmt.Sprintf("Account %s: %s", a.name, w.Text), Fix: w.Fix,
+		Title: fmt.Sprintf("Account %s: %s", a.name, w.Text), Fix: fix,
 	})
 }

@@ -1,17 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
-	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/bcrypt"
-	"golang.org/x/term"
 )
 
 func newHashPassword(e *env) *cobra.Command {
@@ -19,8 +15,8 @@ func newHashPassword(e *env) *cobra.Command {
 		Use:   "hash-password",
 		Short: "Make the password_hash of a [[user]] from a prompt or standard input",
 		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			password, err := readPassword(e)
+		RunE: func(c *cobra.Command, _ []string) error {
+			password, err := readPassword(e, newPrompts(c.Context(), e.stdin))
 			if err != nil {
 				return err
 			}
@@ -38,24 +34,18 @@ func newHashPassword(e *env) *cobra.Command {
 }
 
 // readPassword asks without echo on a terminal, and reads one line anywhere else.
-func readPassword(e *env) (string, error) {
-	var password string
-	if f, ok := e.stdin.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
+func readPassword(e *env, in *prompts) (password string, err error) {
+	if fd, ok := in.terminal(); ok {
 		fmt.Fprint(e.stderr, "Password: ")
-		p, err := term.ReadPassword(int(f.Fd()))
+		password, err = in.hidden(fd)
 		fmt.Fprintln(e.stderr)
-		if err != nil {
-			return "", err
-		}
-		password = string(p)
-	} else {
-		line, err := bufio.NewReader(e.stdin).ReadString('\n')
-		if err != nil && err != io.EOF {
-			return "", err
-		}
-		password = strings.TrimRight(line, "\r\n")
+	} else if password, err = in.line(); err == io.EOF {
+		err = nil
 	}
-	if password == "" {
+	if err != nil {
+		return "", err
+	}
+	if password = strings.TrimRight(password, "\r\n"); password == "" {
 		return "", errors.New("no password was given: type one, or pass it on standard input")
 	}
 	return password, nil

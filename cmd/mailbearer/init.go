@@ -29,25 +29,26 @@ the steps in Entra and Exchange for exactly these answers. What a flag answers i
 
   mailbearer init --non-interactive --mailbox noreply@example.com --network 192.168.1.0/24`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return initialize(e, o) },
+		RunE: func(c *cobra.Command, _ []string) error { return initialize(e, newPrompts(c.Context(), e.stdin), o) },
 	}
 	f := c.Flags()
 	f.StringVar(&o.Mailbox, "mailbox", "", "the `address` of the mailbox that sends")
 	f.StringVar(&o.Tenant, "tenant", "", "a `domain` of your organization, or its Directory (tenant) ID; default the mailbox's domain")
 	f.StringVar(&o.ClientID, "client-id", "", "the app's Application (client) `ID`; may be left for later")
-	f.StringVar(&o.Flow, "flow", "", "how the app signs in: a `word` of client-certificate (recommended), client-secret, device-code, browser")
+	f.StringVar(&o.Flow, "flow", "", "how to sign in: a `word` of client-certificate (recommended), client-secret, device-code, browser; for a mailbox of outlook.com only the last two, of Google only the last")
 	f.StringArrayVar(&o.Networks, "network", nil, "a `network` of devices, as 192.168.1.0/24; may be repeated; without one only this machine may send")
 	f.StringVar(&o.OwnFrom, "own-from", "", "whether devices have senders of their own: `no`, rewrite (the mailbox takes their place) or send-as (it may send as them)")
+	f.StringArrayVar(&o.SendAs, "send-as", nil, "for --own-from send-as: an `address` of a device; may be repeated")
 	f.StringVar(&o.Account, "account", "default", "a `name` for the account")
-	f.StringVar(&o.Provider, "provider", "microsoft365", "the Microsoft 365 `cloud`: microsoft365, microsoft365-gcc-high, microsoft365-dod or microsoft365-china")
+	f.StringVar(&o.Provider, "provider", "", "`who` has the mailbox: microsoft365, microsoft365-gcc-high, microsoft365-dod, microsoft365-china, outlook.com or google; default what the mailbox's domain says, else microsoft365")
 	f.StringVar(&o.DataDir, "data-dir", "", "the `directory` for waiting mail and keys")
-	f.StringVar(&o.SecretFile, "secret-file", "", "for client-secret: the `file` with the secret's Value; made when it is not there")
+	f.StringVar(&o.SecretFile, "secret-file", "", "for client-secret and Google: the `file` with the secret; made when it is not there")
 	f.BoolVar(&o.silent, "non-interactive", false, "ask nothing: take flags and defaults")
 	f.BoolVar(&o.force, "force", false, "overwrite a configuration that exists; keys and secrets are never overwritten")
 	return c
 }
 
-func initialize(e *env, o initOptions) error {
+func initialize(e *env, in *prompts, o initOptions) error {
 	path := e.config
 	if path == "" {
 		path = places[0]
@@ -59,7 +60,7 @@ func initialize(e *env, o initOptions) error {
 	if exists(path) && !o.force {
 		return fail("%s is there already: edit it, name another with --config FILE, or overwrite it with --force", path)
 	}
-	if err := o.ask(e, path); err != nil {
+	if err := o.ask(e, in, path); err != nil {
 		return err
 	}
 	made, err := o.write(path)
@@ -106,7 +107,7 @@ func (o *initOptions) validate(path string, text []byte) error {
 		return err
 	}
 	if o.Flow == "client-certificate" && exists(credential) {
-		if _, err := existingCertificate(o.account()); err != nil {
+		if _, err := existingCertificate(o.account(), ""); err != nil {
 			return err
 		}
 	}
@@ -120,10 +121,10 @@ func (o *initOptions) validate(path string, text []byte) error {
 
 // credential is the file of what the flow signs in with; "" where a person does.
 func (o *initOptions) credential() string {
-	switch o.Flow {
-	case "client-secret":
+	switch {
+	case o.UsesSecret():
 		return o.SecretFile
-	case "client-certificate":
+	case o.Flow == "client-certificate":
 		return o.Certificate()
 	}
 	return ""
@@ -138,13 +139,13 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// notASecret stands in the secret's file until there is one. Microsoft refuses it with a code that `explain` knows.
+// notASecret stands in the secret's file until there is one. The provider refuses it with a code that `explain` knows.
 const notASecret = "put-the-Value-of-the-client-secret-here"
 
 // writeCredential makes what the flow signs in with, unless it is there.
 func (o *initOptions) writeCredential() (*appCertificate, error) {
-	switch o.Flow {
-	case "client-secret":
+	switch {
+	case o.UsesSecret():
 		secret := o.secret
 		if secret == "" {
 			secret = notASecret
@@ -152,9 +153,9 @@ func (o *initOptions) writeCredential() (*appCertificate, error) {
 		if err := createDurably(o.SecretFile, []byte(secret+"\n")); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, failure{err}
 		}
-	case "client-certificate":
+	case o.Flow == "client-certificate":
 		if exists(o.Certificate()) {
-			return existingCertificate(o.account())
+			return existingCertificate(o.account(), "")
 		}
 		made, err := makeCertificate("mailbearer "+o.Account, 3072, 730)
 		if err != nil {

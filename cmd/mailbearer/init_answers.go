@@ -24,6 +24,7 @@ type answers struct {
 	Flow                               string
 	Networks                           []string // of devices; none: only this machine
 	OwnFrom                            string   // whether devices have senders of their own: one of ownFroms
+	SendAs                             []string // for send-as: their addresses, as far as they are known
 	DataDir, SecretFile                string   // absolute
 }
 
@@ -70,18 +71,16 @@ func (a answers) render() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// problem says what the configuration finds wrong with one of its keys, or "".
+// problem says what is wrong with one of the configuration's keys, or "".
 func (a answers) problem(keys ...string) string {
 	text, err := a.render()
 	if err != nil {
 		return err.Error()
 	}
-	_, err = config.Parse("mailbearer.toml", text, config.AllowMissingCertificate, config.WithoutSecrets)
 	var mistakes config.Mistakes
-	if !errors.As(err, &mistakes) {
-		return ""
-	}
-	for _, m := range mistakes {
+	_, err = config.Parse("mailbearer.toml", text, config.AllowMissingCertificate, config.WithoutSecrets)
+	errors.As(err, &mistakes)
+	for _, m := range append(mistakes, a.mistaken()...) {
 		if slices.Contains(keys, m.Key) || len(keys) == 0 {
 			return strings.TrimPrefix(m.Key+": "+m.Text, ": ")
 		}
@@ -93,8 +92,11 @@ func (a answers) problem(keys ...string) string {
 // that would be refused afterwards.
 func (a answers) offered(from, flow string) bool {
 	probe := answers{
-		Account: "default", Mailbox: "a@example.com", Provider: "microsoft365", Tenant: "example.com", Flow: flow,
+		Account: "default", Mailbox: "a@example.com", Provider: a.Provider, Tenant: "example.com", Flow: flow,
 		DataDir: "/", SecretFile: "/secret",
+	}
+	if probe.Provider == "" {
+		probe.Provider = "microsoft365"
 	}
 	text, err := probe.render()
 	if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -12,13 +11,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/mattn/go-isatty"
-	"golang.org/x/term"
 )
 
 // ask completes the answers: by asking, or by taking the defaults.
-func (o *initOptions) ask(e *env, path string) error {
+func (o *initOptions) ask(e *env, in *prompts, path string) error {
 	var err error
 	if o.DataDir, err = chooseDataDir(o.DataDir, path); err != nil {
 		return err
@@ -32,7 +28,7 @@ func (o *initOptions) ask(e *env, path string) error {
 	if o.silent {
 		return o.defaults()
 	}
-	return (&interview{e: e, in: bufio.NewReader(e.stdin), o: o}).run()
+	return (&interview{e: e, in: in, o: o}).run()
 }
 
 // defaults takes what a person would get by pressing Enter, and reports what is wrong with the flags.
@@ -40,11 +36,14 @@ func (o *initOptions) defaults() error {
 	if o.Mailbox == "" {
 		return errors.New("which mailbox is to send? Give it with --mailbox ADDRESS")
 	}
-	if o.Tenant == "" {
+	if err := o.chooseProvider(); err != nil {
+		return err
+	}
+	if o.Tenant == "" && !o.Personal() {
 		o.Tenant = domainOf(o.Mailbox)
 	}
-	if o.Flow == "" {
-		o.Flow = "client-certificate"
+	if words, _ := o.flows(); o.Flow == "" {
+		o.Flow = words[0]
 	}
 	if o.OwnFrom == "" {
 		o.OwnFrom = "no"
@@ -54,11 +53,8 @@ func (o *initOptions) defaults() error {
 
 // check holds the answers against the configuration's own rules.
 func (o *initOptions) check() error {
-	if !slices.Contains(ownFroms, o.OwnFrom) {
-		return fmt.Errorf("--own-from %q is not known: use %s", o.OwnFrom, strings.Join(ownFroms, ", "))
-	}
-	if !strings.HasPrefix(o.Provider, "microsoft365") {
-		return fmt.Errorf("init knows the steps for Microsoft 365 only, not for --provider %q: begin with config.example.toml", o.Provider)
+	if err := errors.Join(o.checkFlow(), o.checkOwnFrom()); err != nil {
+		return err
 	}
 	if p := o.problem(); p != "" {
 		return errors.New(p)
@@ -71,7 +67,7 @@ func domainOf(address string) string { return address[strings.LastIndexByte(addr
 // interview asks on a terminal, or whatever standard input is.
 type interview struct {
 	e  *env
-	in *bufio.Reader
+	in *prompts
 	o  *initOptions
 }
 
@@ -82,7 +78,11 @@ func (v *interview) run() error {
 		func() error {
 			return v.text(&o.Mailbox, "Which mailbox is to send? Its address", "", "--mailbox", "account.mailbox")
 		},
+		v.provider,
 		func() error {
+			if o.Personal() {
+				return nil
+			}
 			return v.text(&o.Tenant, "Your organization at Microsoft: a domain of it, or its Directory (tenant) ID", domainOf(o.Mailbox), "--tenant", "account.oauth.tenant")
 		},
 		v.flow, v.clientID, v.secret, v.networks, v.ownFrom,
@@ -101,7 +101,7 @@ func (v *interview) line(question, preset, flag string) (string, error) {
 		fmt.Fprintf(v.e.stdout, " [%s]", preset)
 	}
 	fmt.Fprint(v.e.stdout, ": ")
-	text, err := v.in.ReadString('\n')
+	text, err := v.in.line()
 	text = strings.TrimSpace(text)
 	switch {
 	case err != nil && err != io.EOF:
@@ -162,38 +162,57 @@ var flowsSaid = [][2]string{
 	{"browser", "a person signs in once as the mailbox, in a browser"},
 }
 
-func (v *interview) flow() error {
-	var words, said []string
-	for _, f := range flowsSaid {
-		if v.o.offered("keep", f[0]) {
-			words, said = append(words, f[0]), append(said, f[1])
-		}
+// provider says what the mailbox's domain tells, and asks nothing.
+func (v *interview) provider() error {
+	if err := v.o.chooseProvider(); err != nil {
+		return err
 	}
-	return v.choice(&v.o.Flow, "How is the relay to sign in to Microsoft?", "--flow", words, said)
+	if v.o.Personal() {
+		fmt.Fprintf(v.e.stdout, "  That is a mailbox of %s, so: provider = %q. A person signs in for it.\n", personal[v.o.Provider], v.o.Provider)
+	}
+	return nil
+}
+
+func (v *interview) flow() error {
+	words, said := v.o.flows()
+	if len(words) == 1 && v.o.Flow == "" {
+		v.o.Flow = words[0]
+	}
+	return v.choice(&v.o.Flow, "How is the relay to sign in?", "--flow", words, said)
 }
 
 func (v *interview) clientID() error {
-	if v.o.ClientID != "" {
-		return nil
+	const later, key = "later", "account.oauth.client_id"
+	question := "The app's Application (client) ID, if it is registered already"
+	if v.o.Provider == "google" {
+		question = "The app's client ID (" + googleClients + "), if it is registered already"
 	}
-	const later = "later"
-	id, err := v.line("The app's Application (client) ID, if it is registered already", later, "--client-id")
-	if id != later {
-		v.o.ClientID = id
+	id := v.o.ClientID
+	for id == "" || v.o.problem(key) != "" {
+		if id != "" {
+			fmt.Fprintf(v.e.stdout, "  %s\n", v.o.problem(key))
+		}
+		var err error
+		if id, err = v.line(question, later, "--client-id"); err != nil {
+			return err
+		}
+		if v.o.ClientID = id; id == later {
+			v.o.ClientID = ""
+		}
 	}
-	return err
+	return nil
 }
 
 // secret asks for the secret without showing it. On a terminal only: what is piped in may be logged.
 func (v *interview) secret() error {
-	f, ok := v.e.stdin.(*os.File)
-	if _, err := os.Stat(v.o.SecretFile); v.o.Flow != "client-secret" || err == nil || !ok || !isatty.IsTerminal(f.Fd()) {
+	fd, ok := v.in.terminal()
+	if _, err := os.Stat(v.o.SecretFile); !v.o.UsesSecret() || err == nil || !ok {
 		return nil
 	}
-	fmt.Fprint(v.e.stdout, "\nThe secret's Value, which is not shown here (Enter: later): ")
-	secret, err := term.ReadPassword(int(f.Fd()))
+	fmt.Fprint(v.e.stdout, "\nThe app's secret (in Entra its Value), which is not shown here (Enter: later): ")
+	secret, err := v.in.hidden(fd)
 	fmt.Fprintln(v.e.stdout)
-	v.o.secret = strings.TrimSpace(string(secret))
+	v.o.secret = strings.TrimSpace(secret)
 	return err
 }
 
@@ -212,7 +231,7 @@ func (v *interview) networks() error {
 		if err != nil {
 			return err
 		}
-		v.o.Networks = strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' })
+		v.o.Networks = separate(text)
 		p := v.o.problem("listener.allow")
 		if p == "" && len(v.o.Networks) > 0 {
 			return nil
@@ -222,12 +241,34 @@ func (v *interview) networks() error {
 }
 
 func (v *interview) ownFrom() error {
-	return v.choice(&v.o.OwnFrom, "Do devices send with addresses of their own (as scanner2@example.com) instead of the mailbox's?", "--own-from", ownFroms,
+	words := v.o.ownFroms()
+	err := v.choice(&v.o.OwnFrom, "Do devices send with addresses of their own (as scanner2@example.com) instead of the mailbox's?", "--own-from", words,
 		[]string{
 			"no, or they can be set to the mailbox's address",
 			"yes: put the mailbox's address in their place, and answers still go to the old one",
 			"yes, and the mailbox gets the right to send as each of them (Send As)",
-		})
+		}[:len(words)])
+	if err != nil || v.o.OwnFrom != "send-as" || len(v.o.SendAs) > 0 {
+		return err
+	}
+	const later = "later"
+	for {
+		text, err := v.line("Which addresses? Several with spaces between", later, "--send-as")
+		if err != nil || text == later {
+			return err
+		}
+		v.o.SendAs = separate(text)
+		problem := checkSendAs(v.o.SendAs)
+		if problem == nil {
+			return nil
+		}
+		fmt.Fprintf(v.e.stdout, "  %s\n", strings.TrimPrefix(problem.Error(), "--send-as "))
+	}
+}
+
+// separate takes several answers in one line apart.
+func separate(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' })
 }
 
 // ownNetwork guesses: the first private network of this machine.

@@ -9,10 +9,10 @@ import (
 
 // steps is what the page of steps is filled with: what the script knows, and what was answered.
 type steps struct {
-	*script
-	Mailbox, PublicFile, SecretFile, OwnFrom string
-	Networks                                 []string
-	CannotRewrite                            bool
+	answers
+	Script             *script // nil where there is none
+	PublicFile, Config string
+	CannotRewrite      bool
 }
 
 // stepsOf writes the steps at Microsoft for a configuration that `init` has written.
@@ -21,15 +21,16 @@ func stepsOf(a answers, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s, err := newScript(cfg, cfg.Account(a.Account), scriptOptions{})
-	if err != nil {
-		return "", err
+	all := steps{answers: a, Config: path, PublicFile: publicBeside(a.Certificate()), CannotRewrite: a.OwnFrom == "rewrite" && a.From() == "keep"}
+	name := "personal.txt.tmpl"
+	if !a.Personal() {
+		name = "steps.txt.tmpl"
+		if all.Script, err = newScript(cfg, cfg.Account(a.Account), scriptOptions{config: path}); err != nil {
+			return "", err
+		}
 	}
 	var b strings.Builder
-	err = page("steps.txt.tmpl", &b, steps{
-		script: s, Mailbox: a.Mailbox, PublicFile: publicBeside(a.Certificate()), SecretFile: a.SecretFile, OwnFrom: a.OwnFrom,
-		Networks: a.Networks, CannotRewrite: a.OwnFrom == "rewrite" && a.From() == "keep",
-	})
+	err = page(name, &b, all)
 	return b.String(), err
 }
 

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,11 +23,17 @@ func TestInitEveryAnswer(t *testing.T) {
 		for _, own := range ownFroms {
 			for _, network := range []string{"", "192.168.1.20"} {
 				for _, id := range []string{"", "11111111-2222-3333-4444-555555555555"} {
-					for provider := range clouds {
+					for _, provider := range append(slices.Collect(maps.Keys(clouds)), "outlook.com", "google") {
 						if provider != "microsoft365" && (own != "no" || network != "") {
 							continue // the cloud stands beside the questions
 						}
 						a := answers{Account: "default", Mailbox: "o'brien$x`y@example.com", Provider: provider, Tenant: "example.com", ClientID: id, Flow: flow[0], OwnFrom: own}
+						if a.Personal() {
+							a.Tenant = ""
+						}
+						if provider == "google" && id != "" {
+							a.ClientID = "1-x" + googleClients
+						}
 						if network != "" {
 							a.Networks = []string{network, "10.0.0.0/8"}
 						}
@@ -37,7 +45,7 @@ func TestInitEveryAnswer(t *testing.T) {
 			}
 		}
 	}
-	if written < 2*2*(3*2+3) { // at least the two flows for apps
+	if written < 2*2*(3*2+3)+2*(2+1) { // at least the two flows for apps, and those of persons' mailboxes
 		t.Errorf("only %d combinations were written", written)
 	}
 }
@@ -68,7 +76,7 @@ func tryAnswers(t *testing.T, dir string, a answers) bool {
 		t.Errorf("%+v became %+v, %v", a, acc, cfg.Warnings)
 	}
 	text, err := stepsOf(a, path)
-	if err != nil || !strings.Contains(text, "Set-CASMailbox 'o''brien$x`y@example.com'") || strings.Contains(text, "<no value>") {
+	if err != nil || a.Personal() != !strings.Contains(text, "Set-CASMailbox 'o''brien$x`y@example.com'") || !strings.Contains(text, "--config "+quotePath(path)) || strings.Contains(text, "<no value>") {
 		t.Errorf("%+v: %v\n%s", a, err, text)
 	}
 	return true
@@ -113,15 +121,26 @@ func TestInitNonInteractive(t *testing.T) {
 func TestInitMistakes(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[string][]string{
-		"--mailbox ADDRESS":         {"--non-interactive"},
-		"is not an address":         {"--non-interactive", "--mailbox", "noreply"},
-		"is not a network":          {"--non-interactive", "--mailbox", "a@example.com", "--network", "everywhere"},
-		"an open relay":             {"--non-interactive", "--mailbox", "a@example.com", "--network", "0.0.0.0/0"},
-		"is not a tenant":           {"--non-interactive", "--mailbox", "a@example.com", "--tenant", "x/y"},
-		`--own-from "maybe"`:        {"--non-interactive", "--mailbox", "a@example.com", "--own-from", "maybe"},
-		"knows the steps for":       {"--non-interactive", "--mailbox", "a@example.com", "--provider", "google"},
-		"nobody answered":           {},
-		`"carrier-pigeon" is not a`: {"--non-interactive", "--mailbox", "a@example.com", "--flow", "carrier-pigeon"},
+		"--mailbox ADDRESS":          {"--non-interactive"},
+		"is not an address":          {"--non-interactive", "--mailbox", "noreply"},
+		"is not a network":           {"--non-interactive", "--mailbox", "a@example.com", "--network", "everywhere"},
+		"an open relay":              {"--non-interactive", "--mailbox", "a@example.com", "--network", "0.0.0.0/0"},
+		"is not a tenant":            {"--non-interactive", "--mailbox", "a@example.com", "--tenant", "x/y"},
+		`--own-from "maybe"`:         {"--non-interactive", "--mailbox", "a@example.com", "--own-from", "maybe"},
+		"init knows the steps for":   {"--non-interactive", "--mailbox", "a@example.com", "--provider", "custom"},
+		"is a mailbox of Google":     {"--non-interactive", "--mailbox", "a@gmail.com", "--provider", "microsoft365"},
+		"is a mailbox of Outlook":    {"--non-interactive", "--mailbox", "a@outlook.com", "--provider", "google"},
+		"is no mailbox of":           {"--non-interactive", "--mailbox", "a@yahoo.co.uk"},
+		"Google has no tenants":      {"--non-interactive", "--mailbox", "a@gmail.com", "--tenant", "gmail.com"},
+		"use device-code or browser": {"--non-interactive", "--mailbox", "a@hotmail.com", "--flow", "client-secret"},
+		"to send as others":          {"--non-interactive", "--mailbox", "a@hotmail.fr", "--own-from", "send-as"},
+		`"xyz" is not an Applicat`:   {"--non-interactive", "--mailbox", "a@example.com", "--client-id", "xyz"},
+		`"xyz" is no client ID of`:   {"--non-interactive", "--mailbox", "a@gmail.com", "--client-id", "xyz"},
+		`"bogusflow" is no domain`:   {"--non-interactive", "--mailbox", "a@example.com", "--tenant", "bogusflow"},
+		"--send-as is for":           {"--non-interactive", "--mailbox", "a@example.com", "--send-as", "b@example.com"},
+		`--send-as "b" is not`:       {"--non-interactive", "--mailbox", "a@example.com", "--own-from", "send-as", "--send-as", "b"},
+		"nobody answered":            {},
+		`"carrier-pigeon" is not a`:  {"--non-interactive", "--mailbox", "a@example.com", "--flow", "carrier-pigeon"},
 	} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "mailbearer.toml")
@@ -178,7 +197,7 @@ func TestInitAsks(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "mailbearer.toml")
 	c := command("init", "--config", path, "--data-dir", dir)
-	c.Stdin = strings.NewReader("printer\nprinter@example.com\n\n9\nclient-secret\nlater\n2\neverywhere\n192.168.7.0/24 10.2.0.0/16\n3\n")
+	c.Stdin = strings.NewReader("printer\nprinter@example.com\nbogus\n\n9\nclient-secret\nxyz\nlater\n2\neverywhere\n192.168.7.0/24 10.2.0.0/16\n3\nscan\nscan@example.com fax@example.com\n")
 	out, err := c.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -192,13 +211,50 @@ func TestInitAsks(t *testing.T) {
 		acc.OAuth.ClientID != noClientID || acc.From != "keep" || !strings.Contains(allow, "192.168.7.0/24 10.2.0.0/16") {
 		t.Errorf("%+v, %s", acc, allow)
 	}
-	for _, want := range []string{`"printer" is not an address`, `"9" is none of them`, "is not a network", "[example.com]", "default.secret", "Add-RecipientPermission"} {
+	for _, want := range []string{`"printer" is not an address`, `"9" is none of them`, "is not a network", "[example.com]", "default.secret", `"bogus" is no domain`, `"xyz" is not an Application`, `"scan" is not an address`,
+		"Add-RecipientPermission fax@example.com", "--send-as scan@example.com --send-as fax@example.com > setup.ps1"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
 	}
 	if secret, _ := os.ReadFile(filepath.Join(dir, "default.secret")); strings.TrimSpace(string(secret)) != notASecret {
 		t.Errorf("the secret's file has %q", secret)
+	}
+}
+
+// A domain in which everybody can have a mailbox says whose it is; then nothing of Microsoft 365 is asked or written.
+func TestInitOfPersonalMailbox(t *testing.T) {
+	t.Parallel()
+	for mailbox, c := range map[string]struct {
+		typed, provider, flow, id, step string
+	}{
+		"a@gmail.com":     {"xyz\n1-x.apps.googleusercontent.com\n1\n2\n", "google", "browser", "1-x.apps.googleusercontent.com", "console.cloud.google.com"},
+		"a@outlook.com":   {"\n11111111-2222-3333-4444-555555555555\n\n\n", "outlook.com", "device-code", "11111111-2222-3333-4444-555555555555", "entra.microsoft.com"},
+		"a@Hotmail.co.uk": {"browser\n\n\n\n", "outlook.com", "browser", noClientID, "in place of the zeros"},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "mailbearer.toml")
+		cmd := command("init", "--config", path, "--data-dir", dir)
+		cmd.Stdin = strings.NewReader(mailbox + "\n" + c.typed)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", mailbox, err, out)
+			continue
+		}
+		cfg, err := config.Load(path)
+		if err != nil {
+			t.Errorf("%s: %v", mailbox, err)
+			continue
+		}
+		acc := cfg.Accounts[0]
+		if acc.Provider != c.provider || acc.OAuth.Flow != c.flow || acc.OAuth.ClientID != c.id || len(cfg.Warnings) > 0 {
+			t.Errorf("%s: %+v, %v", mailbox, acc, cfg.Warnings)
+		}
+		for _, want := range []string{c.step, "provider = \"" + c.provider, "mailbearer authorize default --config " + quotePath(path)} {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("%s: %q is missing in\n%s", mailbox, want, out)
+			}
+		}
 	}
 }
 

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mailbearer/mailbearer/config"
@@ -12,7 +14,9 @@ import (
 // scriptOptions are the flags of `setup-script`.
 type scriptOptions struct {
 	account, format, clientID, appName string
+	sendAs                             []string
 	classic                            bool
+	config                             string // what --config was, when it was given
 }
 
 // scriptFormats are the languages, and the page of each.
@@ -31,9 +35,15 @@ done already, so the script can be run again at any time. Nothing in it is secre
   mailbearer setup-script --account default --format azcli > setup.sh      then: bash setup.sh
 
 The app gets a role of Exchange that reaches only the mailboxes of its accounts (RBAC for Applications). --classic uses
-the permission in Entra instead, for organizations that do not have those roles.`,
+the permission in Entra instead, for organizations that do not have those roles.
+
+Without a client_id in the configuration the script registers an app. If one of that name is there already, which neither
+this script nor this relay has made, it asks first: it may be another relay's.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return printScript(e, o) },
+		RunE: func(*cobra.Command, []string) error {
+			o.config = e.config
+			return printScript(e, o)
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&o.account, "account", "", "the `account`; not needed when the configuration has only one")
@@ -41,6 +51,7 @@ the permission in Entra instead, for organizations that do not have those roles.
 	f.BoolVar(&o.classic, "classic", false, "grant the permission in Entra instead of the role in Exchange")
 	f.StringVar(&o.clientID, "client-id", "", "the app's or identity's client `ID`, when the configuration has none")
 	f.StringVar(&o.appName, "app-name", "", "the `name` of the app in Entra (default mailbearer and the account's name)")
+	f.StringArrayVar(&o.sendAs, "send-as", nil, "an `address` of a device that the mailbox is to get the right Send As for; may be repeated")
 	return c
 }
 
@@ -61,18 +72,20 @@ func printScript(e *env, o scriptOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := s.certificate(acc); err != nil {
+	if err := s.certificate(e, acc); err != nil {
 		return err
 	}
+	s.Mark = "mailbearer-" + rand.Text()
+	s.federation()
 	return page(file, e.stdout, s)
 }
 
 // certificate puts the public half of the account's certificate into the script.
-func (s *script) certificate(acc *config.Account) error {
+func (s *script) certificate(e *env, acc *config.Account) error {
 	if acc.OAuth.Certificate == "" {
 		return nil
 	}
-	have, err := existingCertificate(acc)
+	have, err := existingCertificate(acc, e.configFlag())
 	if err != nil {
 		return err
 	}
@@ -89,6 +102,7 @@ func newScript(cfg *config.Config, acc *config.Account, o scriptOptions) (*scrip
 	s := &script{
 		Account: acc.Name, AppName: o.appName, Mailboxes: sameApp(cfg, acc), Tenant: acc.OAuth.Tenant, ClientID: acc.OAuth.ClientID,
 		Flow: acc.OAuth.Flow, Transport: acc.Transport, Classic: o.classic, Cloud: cloud,
+		SendAs: o.sendAs, TokenFile: acc.OAuth.TokenFile, ConfigFlag: configFlag(o.config),
 		Confidential: acc.OAuth.Certificate != "" || acc.OAuth.ClientSecret.IsSet(), Config: cfg.File,
 	}
 	if s.AppName == "" {
@@ -103,7 +117,12 @@ func newScript(cfg *config.Config, acc *config.Account, o scriptOptions) (*scrip
 	if isShared(s.Tenant) {
 		s.Tenant = ""
 	}
+	if err := checkSendAs(o.sendAs); err != nil {
+		return nil, err
+	}
 	switch {
+	case o.clientID != "" && !isID(o.clientID):
+		return nil, fmt.Errorf("--client-id: %s", notAnID(o.clientID))
 	case s.Delegated() && s.Classic:
 		return nil, errors.New("--classic is for apps that sign in by themselves; here a person does, and no permission of that kind is needed: leave it out")
 	case !s.Registers() && s.ClientID == "":
@@ -119,15 +138,24 @@ func isShared(tenant string) bool {
 	return t == "common" || t == "organizations" || t == "consumers"
 }
 
-// sameApp are the mailboxes of all accounts that sign in as the same app: a script for one must not take the others'
-// permission away.
+// sameApp are the mailboxes of all accounts that go by the same app in the same way: it has one scope in Exchange, and
+// that has to hold them all. Accounts that a person signs in for need no scope, and those of another transport another
+// role: what they need their own script adds.
 func sameApp(cfg *config.Config, acc *config.Account) []string {
 	mailboxes := []string{acc.Mailbox}
-	for _, a := range cfg.Accounts {
-		same := a.OAuth.ClientID == acc.OAuth.ClientID && strings.EqualFold(a.OAuth.Tenant, acc.OAuth.Tenant) && a.OAuth.Flow == acc.OAuth.Flow
-		if same && acc.OAuth.ClientID != "" && acc.OAuth.ClientID != noClientID && !strings.EqualFold(a.Mailbox, acc.Mailbox) {
+	if acc.OAuth.ClientID == noClientID || acc.OAuth.ClientID == "" && acc.OAuth.Flow != "managed-identity" { // a machine has one of its own
+		return mailboxes
+	}
+	for i := range cfg.Accounts {
+		a := &cfg.Accounts[i]
+		same := strings.EqualFold(a.OAuth.ClientID, acc.OAuth.ClientID) && strings.EqualFold(a.OAuth.Tenant, acc.OAuth.Tenant) &&
+			a.Provider == acc.Provider && a.Transport == acc.Transport && isDelegated(a.OAuth.Flow) == isDelegated(acc.OAuth.Flow)
+		if same && !slices.ContainsFunc(mailboxes, func(m string) bool { return strings.EqualFold(m, a.Mailbox) }) {
 			mailboxes = append(mailboxes, a.Mailbox)
 		}
 	}
 	return mailboxes
 }
+
+// isDelegated says whether a person signs in.
+func isDelegated(flow string) bool { return flow == "device-code" || flow == "browser" }

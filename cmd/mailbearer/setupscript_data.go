@@ -16,6 +16,13 @@ type script struct {
 	Confidential             bool // a person's sign-in, by an app that has a credential too
 	Cloud                    cloud
 
+	SendAs     []string // addresses of devices that the first mailbox may send as
+	Mark       string   // put on an app that the script registers, so that this script knows it again
+	ConfigFlag string   // " --config FILE", when it was given
+
+	TokenFile                 string // of a federated token; what is in it follows, "" when it cannot be read here
+	Issuer, Subject, Audience string
+
 	Certificate, CertificateName      string // base64 of the public half; "" without one
 	CertificateFrom, CertificateUntil string
 }
@@ -39,7 +46,7 @@ var (
 	mailSend  = permission{"00000003-0000-0000-c000-000000000000", "Microsoft Graph", "Mail.Send"}
 )
 
-func (s *script) Delegated() bool { return s.Flow == "device-code" || s.Flow == "browser" }
+func (s *script) Delegated() bool { return isDelegated(s.Flow) }
 func (s *script) AppOnly() bool   { return !s.Delegated() }
 func (s *script) SMTP() bool      { return s.Transport != "graph" }
 func (s *script) Graph() bool     { return s.Transport != "smtp" }
@@ -73,8 +80,8 @@ func (s *script) Roles() (roles []string) {
 	return roles
 }
 
-// ObjectName is what the script's own objects in Exchange are called: at most 64 characters.
-func (s *script) ObjectName() string { return "mailbearer " + s.Account[:min(len(s.Account), 50)] }
+// Customizes says whether the script makes what an organization must first be opened for.
+func (s *script) Customizes() bool { return s.AppOnly() && (!s.Classic || s.Graph()) }
 
 // platform is where Entra keeps the addresses that a browser may return to.
 type platform struct {
@@ -97,7 +104,9 @@ func (s *script) ByHand() []string {
 		return []string{"in Entra, App registrations > " + s.AppName + " > Certificates & secrets > New client secret. Copy the Value, not the Secret ID, " +
 			"into the file that client_secret names in mailbearer.toml."}
 	case "federated-token":
-		return []string{"in Entra, App registrations > " + s.AppName + " > Certificates & secrets > Federated credentials > Add: issuer and subject of the tokens in token_file."}
+		if s.Issuer == "" {
+			return s.federateByHand()
+		}
 	}
 	return nil
 }
@@ -105,9 +114,9 @@ func (s *script) ByHand() []string {
 // Next is the relay's own next command.
 func (s *script) Next() string {
 	if s.Delegated() {
-		return "mailbearer authorize " + s.Account
+		return "mailbearer authorize " + s.Account + s.ConfigFlag
 	}
-	return "mailbearer check --account " + s.Account
+	return "mailbearer check --account " + s.Account + s.ConfigFlag
 }
 
 func (s *script) setCertificate(c *x509.Certificate) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"flag"
 	"os"
 	"os/exec"
@@ -36,6 +37,8 @@ var variants = []struct {
 	{name: "device-code", golden: true, acc: variant("device-code", "smtp")},
 	{name: "browser", acc: variant("browser", "auto")},
 	{name: "federated", acc: variant("federated-token", "smtp")},
+	{name: "federated-elsewhere", acc: variant("federated-token", "smtp")},
+	{name: "send-as", golden: true, acc: variant("client-secret", "smtp"), o: scriptOptions{sendAs: []string{"scanner@example.com", "o'brien@example.com"}}},
 	{name: "identity", acc: variant("managed-identity", "smtp"), o: scriptOptions{clientID: "11111111-2222-3333-4444-555555555555"}},
 	{name: "identity-classic", acc: variant("managed-identity", "auto"), o: scriptOptions{clientID: "11111111-2222-3333-4444-555555555555", classic: true}},
 	{name: "hostile", golden: true, acc: config.Account{
@@ -62,6 +65,10 @@ func scripts(t *testing.T, format string) map[string]string {
 		}
 		if v.acc.OAuth.Flow == "client-certificate" {
 			s.Certificate, s.CertificateName, s.CertificateFrom, s.CertificateUntil = "Q0VSVElGSUNBVEU=", "CN=mailbearer default", "2026-11-25T00:00:00Z", "2028-11-24T00:00:00Z"
+		}
+		s.Mark = "mailbearer-MARK"
+		if v.name == "federated" {
+			s.Issuer, s.Subject, s.Audience = "https://issuer.example.com/'x", "system:serviceaccount:mail:relay", exchangeAudience
 		}
 		var b bytes.Buffer
 		if err := page(scriptFormats[format], &b, s); err != nil {
@@ -198,12 +205,16 @@ func TestSetupScriptCommand(t *testing.T) {
 		if code != exitFine || !strings.Contains(out, base64.StdEncoding.EncodeToString(made.cert.Raw)) || !strings.Contains(out, "11111111-2222-3333-4444-555555555555") {
 			t.Errorf("%v: exit %d: %s", args, code, errs)
 		}
+		if !strings.Contains(out, "mailbearer check --account default --config "+quotePath(s.config)) {
+			t.Errorf("%v: what comes next does not name the configuration", args)
+		}
 		if strings.Contains(out, "PRIVATE KEY") {
 			t.Errorf("%v: the script has a private key", args)
 		}
 	}
 	for want, args := range map[string][]string{
 		"use powershell or azcli": {"--format", "perl"}, "it has default": {"--account", "other"},
+		`"xyz" is not an Application`: {"--client-id", "xyz"}, `--send-as "scanner"`: {"--send-as", "scanner"},
 	} {
 		if _, errs, code := s.run(append([]string{"setup-script"}, args...)...); code != exitUsage || !strings.Contains(errs, want) {
 			t.Errorf("%v: exit %d: %s", args, code, errs)
@@ -214,11 +225,90 @@ func TestSetupScriptCommand(t *testing.T) {
 // Accounts of one app share its scope: a script for one must not shut the others out.
 func TestSetupScriptOfSharedApp(t *testing.T) {
 	t.Parallel()
-	a, b, c := variant("client-secret", "smtp"), variant("client-secret", "smtp"), variant("client-secret", "smtp")
-	a.OAuth.ClientID, b.OAuth.ClientID, c.OAuth.ClientID = "1", "1", "2"
-	b.Mailbox, c.Mailbox = "second@example.com", "third@example.com"
-	cfg := &config.Config{Accounts: []config.Account{a, b, c}}
-	if diff := cmp.Diff([]string{"noreply@example.com", "second@example.com"}, sameApp(cfg, &cfg.Accounts[0])); diff != "" {
-		t.Error(diff)
+	account := func(mailbox, flow, id, transport string) config.Account {
+		a := variant(flow, transport)
+		a.Mailbox, a.OAuth.ClientID = mailbox, id
+		return a
+	}
+	cfg := &config.Config{Accounts: []config.Account{
+		account("a@x.test", "client-secret", "ab", "smtp"), account("b@x.test", "client-certificate", "AB", "smtp"), account("A@x.test", "client-secret", "ab", "smtp"),
+		account("other@x.test", "client-secret", "cd", "smtp"), account("person@x.test", "device-code", "ab", "smtp"), account("graph@x.test", "client-secret", "ab", "graph"),
+		account("zero1@x.test", "client-secret", noClientID, "smtp"), account("zero2@x.test", "client-secret", noClientID, "smtp"),
+		account("machine1@x.test", "managed-identity", "", "smtp"), account("machine2@x.test", "managed-identity", "", "smtp"),
+	}}
+	for i, want := range map[int][]string{
+		0: {"a@x.test", "b@x.test"}, 1: {"b@x.test", "a@x.test"}, 3: {"other@x.test"}, 4: {"person@x.test"}, 5: {"graph@x.test"},
+		6: {"zero1@x.test"}, 9: {"machine2@x.test", "machine1@x.test"},
+	} {
+		if diff := cmp.Diff(want, sameApp(cfg, &cfg.Accounts[i])); diff != "" {
+			t.Errorf("account %d: %s", i, diff)
+		}
+	}
+}
+
+// What is in a federated token's file goes into the script, but not the token. A file of another kind is left to a person.
+func TestSetupScriptOfFederatedToken(t *testing.T) {
+	t.Parallel()
+	jwt := func(claims string) string {
+		return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2lnbmF0dXJl\n"
+	}
+	for text, want := range map[string][3]string{
+		jwt(`{"iss":"https://i.test","sub":"me","aud":["x","` + exchangeAudience + `"]}`): {"https://i.test", "me", exchangeAudience},
+		jwt(`{"iss":"https://i.test","sub":"me","aud":"api://other"}`):                    {"https://i.test", "me", "api://other"},
+		jwt(`{"iss":"https://i.test","sub":"me"}`):                                        {"https://i.test", "me", exchangeAudience},
+		jwt(`{"iss":"https://i.test"}`):                                                   {},
+		jwt(`{`):                                                                          {},
+		"a.!.c":                                                                           {},
+		"not a token":                                                                     {},
+	} {
+		file := filepath.Join(t.TempDir(), "token")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := &script{TokenFile: file, Flow: "federated-token"}
+		s.federation()
+		if got := [3]string{s.Issuer, s.Subject, s.Audience}; got != want {
+			t.Errorf("%q gave %q", text, got)
+		}
+		if by := s.ByHand(); (len(by) > 0) != (want[0] == "") {
+			t.Errorf("%q leaves to a person: %q", text, by)
+		}
+	}
+	s := newSetting(t, "")
+	token := jwt(`{"iss":"https://i.test","sub":"me","aud":"api://AzureADTokenExchange"}`)
+	text := "[[account]]\nname = \"default\"\nmailbox = \"noreply@example.com\"\n[account.oauth]\nflow = \"federated-token\"\ntenant = \"example.com\"\n" +
+		"client_id = \"11111111-2222-3333-4444-555555555555\"\ntoken_file = '" + s.file("token") + "'\n"
+	if err := errors.Join(os.WriteFile(s.file("token"), []byte(token), 0o600), os.WriteFile(s.config, []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"powershell", "azcli"} {
+		out, errs, code := s.run("setup-script", "--format", format)
+		if code != exitFine || !strings.Contains(out, "'https://i.test'") || strings.Contains(out, "Still to be done by hand") || strings.Contains(out, strings.TrimSpace(token)) {
+			t.Errorf("%s: exit %d: %s\n%s", format, code, errs, out)
+		}
+	}
+}
+
+// Nothing that another relay may go by is taken away: a scope is only made or extended, and bound to the app by its ID.
+func TestSetupScriptNarrowsNothing(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"powershell", "azcli"} {
+		for name, file := range scripts(t, format) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(string(text)) {
+				if strings.Contains(line, "Set-ManagementScope -Identity") && !strings.Contains(line, `-RecipientRestrictionFilter ((@("($filter)") + $missing) -join ' -or ')`) {
+					t.Errorf("%s: %s", name, line)
+				}
+				if strings.Contains(line, "Remove-") && !strings.Contains(line, `"Remove-ServicePrincipal -Identity $id")`) { // which it tells a person
+					t.Errorf("%s: %s", name, line)
+				}
+				if strings.Contains(line, "-CustomResourceScope") && !strings.Contains(string(text), `$scope = "mailbearer $AppId"`) {
+					t.Errorf("%s: the scope is not bound to the app", name)
+				}
+			}
+		}
 	}
 }

@@ -60,8 +60,9 @@ func (d desk) run(t *testing.T, script string, args ...string) (said, changed st
 func TestSetupScriptInBash(t *testing.T) {
 	t.Parallel()
 	changes := map[string]string{
-		"certificate": "app principal certificate exchange", "classic-auto": "app principal certificate exchange permission consent",
-		"device-code": "app principal public permission exchange", "browser": "app principal redirects permission exchange",
+		"certificate": "app mark principal certificate exchange", "classic-auto": "app mark principal certificate exchange permission consent",
+		"device-code": "app mark principal public redirects permission exchange", "browser": "app mark principal redirects permission exchange",
+		"federated":        "app mark principal federation exchange",
 		"identity-classic": "exchange consent", "hostile": "principal exchange permission consent",
 	}
 	der := base64.StdEncoding.EncodeToString(selfSigned(t).cert.Raw)
@@ -114,11 +115,11 @@ func TestSetupScriptStops(t *testing.T) {
 	}{
 		"signed out":    {func(d desk) { d.make(t, "signed-out") }, "az is not signed in", ""},
 		"other tenant":  {func(d desk) {}, "which is not example.com", ""},
-		"no PowerShell": {func(d desk) { d.make(t, "organization"); os.Remove(filepath.Join(d.dir, "pwsh")) }, "--exchange-done", "app principal public permission"},
+		"no PowerShell": {func(d desk) { d.make(t, "organization"); os.Remove(filepath.Join(d.dir, "pwsh")) }, "--exchange-done", "app mark principal public redirects permission"},
 		"Exchange fails": {func(d desk) {
 			d.make(t, "organization")
 			d.command(t, "pwsh", "#!/bin/sh\nexit 1\n")
-		}, "did not end well", "app principal public permission"},
+		}, "did not end well", "app mark principal public redirects permission"},
 		"az fails": {func(d desk) { d.command(t, "az", "#!/bin/sh\nexit 3\n") }, "STOPPED", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,6 +137,44 @@ func TestSetupScriptStops(t *testing.T) {
 				if said, _, err := d.run(t, file, "--exchange-done"); err != nil {
 					t.Errorf("%v: %s", err, said)
 				}
+			}
+		})
+	}
+}
+
+// An app of the same name may be another relay's: nothing is done to it before somebody has agreed, unless this script has
+// made it or it has this relay's certificate.
+func TestSetupScriptAsksBeforeItTakesAnApp(t *testing.T) {
+	t.Parallel()
+	file := scripts(t, "azcli")["certificate"]
+	text, _ := os.ReadFile(file)
+	der := base64.StdEncoding.EncodeToString(selfSigned(t).cert.Raw)
+	os.WriteFile(file, bytes.ReplaceAll(text, []byte("Q0VSVElGSUNBVEU="), []byte(der)), 0o600)
+	for name, c := range map[string]struct {
+		there, args []string
+		changed     string
+		refused     bool
+	}{
+		"another's":         {there: []string{"app"}, refused: true},
+		"agreed":            {there: []string{"app"}, args: []string{"--use-existing-app"}, changed: "principal certificate exchange"},
+		"made by this":      {there: []string{"app", "mark"}, changed: "principal certificate exchange"},
+		"has our key":       {there: []string{"app", "certificate"}, changed: "principal exchange"},
+		"unknown argument":  {there: []string{"app"}, args: []string{"--force"}, refused: true},
+		"agreed, in two":    {there: []string{"app"}, args: []string{"--use-existing-app", "--exchange-done"}, changed: "principal certificate"},
+		"nothing there yet": {changed: "app mark principal certificate exchange"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			for _, name := range append(c.there, "organization") {
+				d.make(t, name)
+			}
+			said, changed, err := d.run(t, file, c.args...)
+			if (err != nil) != c.refused || changed != c.changed || c.refused != strings.Contains(said, "STOPPED: ") {
+				t.Errorf("%v; changed %q, not %q; said:\n%s", err, changed, c.changed, said)
+			}
+			if name == "another's" && !(strings.Contains(said, "--app-name NAME") && strings.Contains(said, `client_id = "11111111-2222-3333-4444-555555555555"`)) {
+				t.Errorf("it does not say what to do:\n%s", said)
 			}
 		})
 	}
