@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 // command returns mailbearer as a child process would be started by a user.
 func command(args ...string) *exec.Cmd {
 	c := exec.Command(os.Args[0], args...)
-	c.Env = append(os.Environ(), asMain+"=1", "MAILBEARER_CONFIG=")
+	// A program built with -race sleeps for a second when it ends, unless it is told not to.
+	c.Env = append(os.Environ(), asMain+"=1", "MAILBEARER_CONFIG=", "GORACE=atexit_sleep_ms=0 halt_on_error=1")
 	return c
 }
 
