@@ -35,6 +35,9 @@ type carrier struct {
 	lastError string
 	erredAt   time.Time
 
+	expires  time.Time // of what the account signs in with
+	expiryAt time.Time // when that was looked at
+
 	published   mail.Account
 	publishedAt time.Time
 }

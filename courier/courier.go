@@ -54,7 +54,7 @@ type Account struct {
 	Pace      Pace
 	Sign      func() Sign      // the state of its tokens; may be nil
 	Renew     func()           // fetches a new token, unless the provider's Retry-After forbids it; may be nil
-	Expires   func() time.Time // of its credential, zero when not known; asked often; may be nil
+	Expires   func() time.Time // of what it signs in with, zero when not known; may be nil
 }
 
 // Options say what a courier works with.

@@ -49,15 +49,22 @@ func (k *carrier) publishNext() time.Duration {
 	return idle
 }
 
+// expiry is when the account's credential ends, as it was known a minute ago at the earliest: to find out may touch the disk,
+// and this is asked at each message.
+func (k *carrier) expiry(now time.Time) time.Time {
+	if k.Expires != nil && (k.expiryAt.IsZero() || now.Sub(k.expiryAt) >= expiresEvery) {
+		k.expires, k.expiryAt = k.Expires(), now
+	}
+	return k.expires
+}
+
 // state puts together what is known of the account. Trouble that mail met says more than the token source's own.
 func (k *carrier) state() mail.Account {
 	a := mail.Account{
 		Name: k.Name, Mailbox: k.Mailbox, State: mail.AccountReady,
 		LastDelivered: k.delivered, LastError: k.lastError, LastErrorAt: k.erredAt,
 	}
-	if k.Expires != nil {
-		a.CredentialExpires = k.Expires()
-	}
+	a.CredentialExpires = k.expiry(time.Now())
 	if k.Sign != nil {
 		s := k.Sign()
 		a.State, a.Since, a.TokenExpires = s.State, s.Since, s.Expires

@@ -19,6 +19,7 @@ func (k *carrier) heed() {
 	if k.Sign == nil {
 		return
 	}
+	k.expiryAt = time.Time{} // somebody may have signed in
 	before, now := k.signed.state, k.Sign()
 	k.signed.state = now.State
 	switch {

@@ -65,6 +65,10 @@ func TestAuthorizeBesideARunningRelay(t *testing.T) {
 		t.Fatalf("%v:\n%s", err, said)
 	}
 	w.arrived(1, 10*time.Second) // no restart
+	w.eventually(func() bool {   // Microsoft keeps an unused sign-in for 90 days
+		left := time.Until(w.status().Accounts[0].CredentialExpires)
+		return left > 89*24*time.Hour && left < 91*24*time.Hour
+	})
 	w.relay.stop()
 	if strings.Contains(w.relay.logged()+said, "eyJ") {
 		t.Error("a token is shown")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/mailbearer/mailbearer/config"
 	"github.com/mailbearer/mailbearer/courier"
@@ -171,7 +172,7 @@ func (s *station) courierOptions(cfg *config.Config, accounts []*account) courie
 	for _, a := range accounts {
 		o.Accounts = append(o.Accounts, courier.Account{
 			Name: a.name, Mailbox: a.mailbox, Remote: a.remote, Deliverer: a.upstream, Pace: a.upstream, Sign: a.sign, Renew: a.tokens.Kick,
-			Expires: a.expires.time,
+			Expires: func() time.Time { return s.firstExpiry(a) },
 		})
 	}
 	return o

@@ -42,6 +42,18 @@ func TestEndingOfAReplacedCertificate(t *testing.T) {
 	}
 }
 
+// status tells of a credential that ends soon.
+func TestStatusShowsWhatEndsSoon(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, fake365.Options{})
+	certificateThatEnds(5*24*time.Hour)(t, w)
+	w.start()
+	w.eventually(func() bool { return !w.status().Accounts[0].CredentialExpires.IsZero() })
+	if out, _, _ := output("status", "--config", w.config); !strings.Contains(out, "what it signs in with ends on 2") {
+		t.Error(out)
+	}
+}
+
 // Two commands that look at one certificate say the same.
 func TestDaysLeftAreTheSameEverywhere(t *testing.T) {
 	t.Parallel()

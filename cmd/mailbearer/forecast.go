@@ -50,6 +50,16 @@ func (s *station) expiries(a *account) []tokens.Expiry {
 	return list
 }
 
+// firstExpiry is what ends first of it; zero when that is not known.
+func (s *station) firstExpiry(a *account) (first time.Time) {
+	for _, e := range s.expiries(a) {
+		if first.IsZero() || !e.At.IsZero() && e.At.Before(first) {
+			first = e.At
+		}
+	}
+	return first
+}
+
 func (s *station) warn(a *account, w *tokens.Warning) {
 	fix := diagnose.ForAccount(w.Fix, a.name)
 	s.log.Warn().Str("account", a.name).Str("detail", w.Text).Str("fix", fix).Int("days", tokens.DaysLeft(w.Left)).

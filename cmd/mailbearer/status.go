@@ -28,6 +28,8 @@ type statusView struct {
 	Strays   []strayView `json:"strays,omitempty"`   // mail whose account is not in the configuration
 	Warnings []string    `json:"warnings,omitempty"` // of the configuration
 	Outdated *reasonView `json:"outdated,omitempty"` // the running relay goes by an older configuration
+
+	warnBefore time.Duration // how long before it ends a credential is shown to people
 }
 
 // reasonView is what is amiss, and what to do.
@@ -99,7 +101,7 @@ func newStatus(e *env) *cobra.Command {
 // readStatus puts together what the configuration names and what the courier wrote down, relay running or not. sp is nil
 // where nothing has run yet.
 func readStatus(ctx context.Context, cfg *config.Config, sp *sqlite.Spool) (view statusView, err error) {
-	view = statusView{Accounts: []accountView{}, Running: sqlite.Running(cfg.Relay.DataDir), Warnings: cfg.Warnings}
+	view = statusView{warnBefore: slices.Max(append(cfg.Alerts.ExpiryWarning, 0)), Accounts: []accountView{}, Running: sqlite.Running(cfg.Relay.DataDir), Warnings: cfg.Warnings}
 	if cause, fix := olderConfig(cfg); cause != "" {
 		view.Outdated = &reasonView{cause, fix}
 	}
@@ -164,6 +166,9 @@ func (v statusView) print(w io.Writer) error {
 	}
 	for _, a := range v.Accounts {
 		a.printTrouble(w)
+		if left := time.Until(a.CredentialExpires); !a.CredentialExpires.IsZero() && left < v.warnBefore {
+			fmt.Fprintf(w, "\n%s: what it signs in with ends on %s. What to do stands in the log and in `mailbearer check`.\n", a.Name, clock(a.CredentialExpires))
+		}
 	}
 	for _, x := range v.Strays {
 		fmt.Fprintf(w, "\nThe account %s has %d queued and %d failed messages: %s\nWhat to do: %s\n", x.Account, x.Queued, x.Failed, x.Reason, x.Fix)
