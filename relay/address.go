@@ -28,6 +28,9 @@ func quoted(address string) (string, error) {
 	return local + "@" + domain, nil
 }
 
+// Requote is the wire form of an address whose local part has lost its quotes, as libraries hand it out.
+func Requote(address string) (string, error) { return quoted(address) }
+
 // plain passes a name without a domain.
 func plain(name string) (string, error) {
 	if name == "" || isDotString(name) {

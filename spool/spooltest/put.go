@@ -172,6 +172,7 @@ func full(k *kit) {
 	k.must(len(k.claim()) == 2, "not both were claimed")
 	k.settle(first, mail.Failed)
 	fits(1, false)
+	k.ok(k.putReport(mail.KindFailure, first)) // or what failed could never be told, and never be purged
 	k.settle(fits2, mail.Delivered)
 	fits(400, true)
 	k.ok(k.Forget(k.ctx, first))

@@ -73,12 +73,13 @@ func (s *Spool) put(ctx context.Context, env *mail.Envelope, b *body, watch bool
 }
 
 // fits says whether there is room for a message. An alert is let in where others are not, since it says that there is
-// none; alerts are short and few.
+// none; alerts are short and few. max_size does not keep reports out either: a spool full of failed mail that nobody has
+// been told of could never be cleared.
 func (s *Spool) fits(t *tx, env *mail.Envelope, b *body) error {
 	if env.Kind == mail.KindAlert {
 		return nil
 	}
-	if s.opt.MaxSize > 0 && t.used+b.size > s.opt.MaxSize {
+	if env.Kind == "" && s.opt.MaxSize > 0 && t.used+b.size > s.opt.MaxSize {
 		return spool.ErrFull
 	}
 	return s.room(t.growth + int64(len(b.text)))
