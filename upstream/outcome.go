@@ -120,6 +120,9 @@ func explain(p phase, reply mail.Reply) finding {
 	}
 	f := finding{class: mail.Class(entry.Class), cause: entry.Title, fix: entry.Fix}
 	f.verdict = decide(p, reply.Code, f.class)
+	if f.verdict == refused && f.class == mail.ClassPermanent {
+		f.class = mail.ClassConfig // what is said of one message elsewhere is said of the whole conversation here
+	}
 	return f
 }
 

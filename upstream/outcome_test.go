@@ -118,6 +118,10 @@ func TestRepliesOfTheCatalogue(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]verdict{
 		"550 5.7.60 SMTP; Client does not have permissions to send as this sender":                failed,
+		"554 5.5.6 Invalid message content":                                                       failed,
+		"550 5.7.11 blocked by a rule":                                                            failed,
+		"550 5.7.1 Delivery: blocked by 5.7.710 rule":                                             failed,
+		"550 5.7.703 recipient on the block list":                                                 failed,
 		"554 5.2.252 SendAsDenied; a@b.test not allowed to send as c@d.test":                      failed,
 		"554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied": failed,
 		"552 5.3.4 Message size exceeds fixed maximum message size":                               failed,
