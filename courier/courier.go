@@ -40,8 +40,8 @@ type Pace interface {
 // Sign is what an account's token source shows of itself.
 type Sign struct {
 	State   mail.AccountState
-	Trouble *mail.Trouble // why it is held; nil otherwise
-	Since   time.Time     // of that
+	Trouble *mail.Trouble // why it is held, or will be when the token at hand ends; nil when all is well
+	Since   time.Time     // since when it is held
 	Expires time.Time     // of the current token; zero without one
 }
 

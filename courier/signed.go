@@ -9,8 +9,8 @@ import (
 // signed is what a carrier knows of its token source. An account without mail has trouble too: who hears of it only when
 // the nightly backup is refused hears of it a night late.
 type signed struct {
-	state mail.AccountState
-	told  bool // the operators know that there is no token
+	held bool // there is no token
+	told bool // the operators know
 }
 
 // heed looks at the token source, which has changed. When it has just got well, a probe is due at once: mail need not
@@ -20,13 +20,17 @@ func (k *carrier) heed() {
 		return
 	}
 	k.expiryAt = time.Time{} // somebody may have signed in
-	before, now := k.signed.state, k.Sign()
-	k.signed.state = now.State
+	now := k.Sign()
 	switch {
-	case now.State == mail.AccountReady && before == mail.AccountHeld:
+	case k.signed.held && now.State == mail.AccountReady:
+		k.signed.held = false
 		k.cond.hurry(time.Now())
 		k.signedWell()
-	case now.State == mail.AccountHeld && before != mail.AccountHeld && now.Trouble != nil && k.cond.trouble == nil:
+	case !k.signed.held && now.State == mail.AccountHeld && now.Trouble != nil:
+		k.signed.held = true
+		if k.cond.trouble != nil {
+			return // mail has found out
+		}
 		t := now.Trouble
 		k.log.Warn().Str("event", mail.EventHeld).Str("reply", t.Reply.String()).Str("class", string(t.Class)).Str("cause", t.Cause).Str("fix", t.Fix).
 			Msg("there is no access token; mail would wait")
@@ -36,11 +40,11 @@ func (k *carrier) heed() {
 // tellSigned tells the operators that there is no token, if it is time, and says how long it will not be. Trouble that
 // mail has met is told as that.
 func (k *carrier) tellSigned(now time.Time) time.Duration {
-	if k.Sign == nil || k.signed.state != mail.AccountHeld || k.signed.told || k.cond.trouble != nil {
+	if !k.signed.held || k.signed.told || k.cond.trouble != nil {
 		return idle
 	}
 	s := k.Sign()
-	if s.Trouble == nil {
+	if s.State != mail.AccountHeld || s.Trouble == nil {
 		return idle
 	}
 	if wait := tellAfter - now.Sub(s.Since); s.Trouble.Kind != mail.Refused && wait > 0 {

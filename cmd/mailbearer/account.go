@@ -104,7 +104,7 @@ func rootCAs(file string) (*x509.CertPool, error) {
 func (a *account) sign() courier.Sign {
 	s := a.tokens.State()
 	sign := courier.Sign{State: mail.AccountState(s.State), Expires: s.Expires}
-	if s.State == tokens.Held && s.Problem != nil {
+	if p := s.Problem; p != nil && (s.State == tokens.Held || needsPerson(s)) {
 		sign.Trouble, sign.Since = upstream.TokenTrouble(s.Problem), s.Since
 	}
 	return sign

@@ -52,6 +52,9 @@ sign-in up within a second. Sign in as the mailbox's user, or as a person who ma
 
 // authorize has a person sign in, stores the sign-in, and wakes a running relay.
 func authorize(ctx context.Context, e *env, cfg *config.Config, a config.Account, device bool) error {
+	if err := filledIn(a); err != nil {
+		return err
+	}
 	roots, err := rootCAs(a.Endpoints.CAFile)
 	if err != nil {
 		return err

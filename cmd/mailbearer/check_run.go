@@ -184,7 +184,7 @@ func (c *checkup) checkConfig(cfg *config.Config) checkStep {
 }
 
 func (c *checkup) open(cfg *config.Config) (err error) {
-	if err := c.filledIn(); err != nil {
+	if err := filledIn(c.account); err != nil {
 		return err
 	}
 	if c.way, err = openWay(c.network); err != nil {
@@ -203,16 +203,19 @@ func (c *checkup) open(cfg *config.Config) (err error) {
 	return err
 }
 
-// filledIn looks for what `init` has left to be filled in: Microsoft's words about it would be of no help.
-func (c *checkup) filledIn() error {
-	o := c.account.OAuth
-	if o.ClientID == noClientID {
-		return errors.New("oauth.client_id is still the zeros that init wrote: put the app's Application (client) ID there. It stands in Entra under " +
-			"App registrations > your app > Overview, and the script of `mailbearer setup-script` shows it at its end")
+// filledIn looks for what `init` has left to be filled in: the provider's words about it would be of no help.
+func filledIn(a config.Account) error {
+	where := map[tokens.Vendor][2]string{
+		tokens.Microsoft: {"It stands in Entra under App registrations > your app > Overview",
+			"put the secret's Value (not its Secret ID) there. It is made in Entra under App registrations > your app > Certificates & secrets > New client secret"},
+		tokens.Google: {"It stands in the Google Cloud console under APIs & Services > Credentials",
+			"put the client secret there. It stands in the Google Cloud console under APIs & Services > Credentials > your client"},
+	}[vendorOf(a)]
+	if a.OAuth.ClientID == noClientID {
+		return errors.New("oauth.client_id is still the zeros that init wrote: put the app's client ID there. " + where[0])
 	}
-	if secret, err := o.ClientSecret.Reveal(); o.ClientSecret.IsSet() && err == nil && secret == notASecret {
-		return errors.New("the file of oauth.client_secret still has the words that init wrote: put the secret's Value (not its Secret ID) there. It is made " +
-			"in Entra under App registrations > your app > Certificates & secrets > New client secret")
+	if secret, err := a.OAuth.ClientSecret.Reveal(); a.OAuth.ClientSecret.IsSet() && err == nil && secret == notASecret {
+		return errors.New("the file of oauth.client_secret still has the words that init wrote: " + where[1])
 	}
 	return nil
 }

@@ -115,16 +115,27 @@ func (s *station) hireAccount(a config.Account, network config.Network, before *
 // the courier's to say.
 func (s *station) sayRenewal(account string, state tokens.State) {
 	p := state.Problem
-	if p == nil || state.State != tokens.Ready {
+	switch {
+	case p == nil && state.State == tokens.Ready:
+		s.raise(report.Alert{Kind: report.AlertWell, Account: account, Key: "renewal", Title: "The sign-in of account " + account + " works again"})
+		return
+	case p == nil || state.State != tokens.Ready:
 		return
 	}
-	level := zerolog.WarnLevel
-	if p.Unreachable {
-		level = zerolog.DebugLevel // it passes, mostly
+	level := zerolog.DebugLevel // it passes, mostly
+	if needsPerson(state) {
+		level = zerolog.WarnLevel
+		s.raise(report.Alert{
+			Kind: report.AlertTokens, Account: account, Key: "renewal", Title: "The sign-in of account " + account + " is refused", Fix: p.Fix,
+			Text: fmt.Sprintf("%v\nMail still goes out, with the access token at hand; that ends at %s.\n", p, state.Expires.Local().Format(time.DateTime)),
+		})
 	}
 	s.log.WithLevel(level).Str("account", account).Str("cause", p.Error()).Str("fix", p.Fix).Time("token_expires", state.Expires).
 		Msg("the access token cannot be renewed; mail goes on with the one at hand")
 }
+
+// needsPerson says whether a renewal failed for something that does not pass by itself.
+func needsPerson(state tokens.State) bool { return state.Problem != nil && !state.Problem.Unreachable }
 
 // dismiss closes the accounts of a crew that another one has not taken over.
 func (s *station) dismiss(c, kept *crew) {

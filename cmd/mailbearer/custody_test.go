@@ -205,9 +205,42 @@ func TestAccountWithoutMailIsToldOf(t *testing.T) {
 	case <-time.After(15 * time.Second):
 		t.Fatalf("nobody was told; log:\n%s", tail(w.relay.logged()))
 	}
-	if log := w.relay.logged(); !strings.Contains(log, `"event":"held"`) || !strings.Contains(log, "AADSTS7000215") {
-		t.Errorf("the log:\n%s", log)
+	w.eventually(func() bool { // the log comes by another way
+		return strings.Contains(w.relay.logged(), `"event":"held"`) && strings.Contains(w.relay.logged(), "AADSTS7000215")
+	})
+}
+
+// The sign-in is refused while the token at hand is still good: status, log and alert say so before mail stops.
+func TestRefusedRenewalIsToldOfInTime(t *testing.T) {
+	t.Parallel()
+	calls := make(chan string, 10)
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		calls <- string(body)
+	}))
+	defer hook.Close()
+	w := newWorld(t, fake365.Options{TokenLifetime: 12 * time.Second})
+	w.configure(map[string]string{"log": "level = \"info\"\nformat = \"json\"\n[alerts]\nwebhook = \"" + hook.URL + "\""})
+	w.start()
+	w.eventually(func() bool { return !w.status().Accounts[0].TokenExpires.IsZero() })
+	w.fake.Fault(fake365.Fault{At: "token", Status: 401, Answer: `{"error":"invalid_client","error_description":"AADSTS7000222: The provided client secret keys are expired."}`})
+	var a accountView
+	w.eventually(func() bool { a = w.status().Accounts[0]; return a.Reason != "" })
+	out, _, _ := output("status", "--config", w.config)
+	if a.State != mail.AccountReady || a.Fix == "" || !strings.Contains(out, "can send until") {
+		t.Errorf("%+v\n%s", a, out)
 	}
+	select {
+	case body := <-calls:
+		if !strings.Contains(body, `"tokens"`) || !strings.Contains(body, "AADSTS7000222") {
+			t.Errorf("the alert: %s", body)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("nobody was told")
+	}
+	w.eventually(func() bool { return strings.Contains(w.relay.logged(), "mail goes on with the one at hand") })
+	w.fake.ClearFaults()
+	w.eventually(func() bool { return w.status().Accounts[0].Reason == "" })
 }
 
 func TestBurstOfAThousand(t *testing.T) {

@@ -199,8 +199,11 @@ func (a accountView) tokenUntil() string {
 }
 
 func (a accountView) printTrouble(w io.Writer) {
-	if a.Reason != "" {
+	switch {
+	case a.Reason != "" && a.State == mail.AccountHeld:
 		fmt.Fprintf(w, "\n%s is held since %s: %s\n", a.Name, clock(a.Since), safe(a.Reason))
+	case a.Reason != "":
+		fmt.Fprintf(w, "\n%s can send until %s, with the token at hand, and then no more: %s\n", a.Name, clock(a.TokenExpires), safe(a.Reason))
 	}
 	if a.Fix != "" {
 		fmt.Fprintf(w, "What to do: %s\n", a.Fix)
