@@ -102,9 +102,9 @@ var advice = map[topic]map[Vendor]string{
 	onSignIn:  {Other: "1. Run `mailbearer authorize ACCOUNT` and sign in as the mailbox."},
 	onDecline: {Other: "1. Run the command again, and finish the sign-in. 2. If a policy refuses the code, use --browser."},
 	onWait: {
-		Microsoft: "Nothing: it is tried again. If it lasts, see https://status.cloud.microsoft.",
-		Google:    "Nothing: it is tried again. If it lasts, see https://www.google.com/appsstatus/dashboard/.",
-		Other:     "Nothing: it is tried again. If it lasts, ask the provider.",
+		Microsoft: "Nothing: the relay tries again by itself. If it lasts, see https://status.cloud.microsoft.",
+		Google:    "Nothing: the relay tries again by itself. If it lasts, see https://www.google.com/appsstatus/dashboard/.",
+		Other:     "Nothing: the relay tries again by itself. If it lasts, ask the provider.",
 	},
 	onWaitSignIn: {
 		Microsoft: "1. Run the command again in a few minutes. 2. If it lasts, see https://status.cloud.microsoft.",
