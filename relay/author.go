@@ -98,12 +98,12 @@ func nameOf(a mail.Address) string {
 // readAuthors reads the body of a From or Sender field: as every receiver does where it is well formed, and as old
 // software writes it where it is not. A field that names nobody has one author, who is null.
 func readAuthors(value string) (list []mail.Address) {
-	if read, err := mail.ParseAddressList(value); err == nil {
+	if read, err := parseList(value); err == nil {
 		for _, a := range read {
 			if wire, err := quoted(a.Address); err == nil {
 				a.Address = wire
 			}
-			list = append(list, *a)
+			list = append(list, a)
 		}
 	} else {
 		list = oddAuthors(value)
@@ -119,6 +119,7 @@ func oddAuthors(value string) (list []mail.Address) {
 	if a, ok := loneAuthor(value); ok {
 		return []mail.Address{a}
 	}
+	value, v := veiled(value)
 	s := &listScanner{rest: value}
 	for s.next() {
 		if s.address == "" && s.name == "" && !s.bracketed {
@@ -129,7 +130,7 @@ func oddAuthors(value string) (list []mail.Address) {
 			last := len(words) - 1
 			a = mail.Address{Name: decodeWords(unquoteLocal(strings.Join(words[:last], " "))), Address: words[last]}
 		}
-		list = append(list, a)
+		list = append(list, v.liftAddress(a))
 	}
 	return list
 }
@@ -137,6 +138,7 @@ func oddAuthors(value string) (list []mail.Address) {
 // loneAuthor reads a field with one <address> and no other: everything beside it is what its author is called, with the
 // commas and semicolons for which it should have had quotes, as in `Doe, John <john@example.com>`.
 func loneAuthor(value string) (a mail.Address, ok bool) {
+	value, v := veiled(value)
 	start := nextAngle(value)
 	if start < 0 {
 		return a, false
@@ -146,10 +148,10 @@ func loneAuthor(value string) (a mail.Address, ok bool) {
 	if value[end-1] != '>' || strings.Contains(name, "@") || after != "" && (after[0] != '(' || commentEnd(after) != len(after)) {
 		return a, false
 	}
-	return mail.Address{
+	return v.liftAddress(mail.Address{
 		Name:    decodeWords(strings.TrimSpace(unquoteAll(name + after))),
 		Address: stripRoute(strings.TrimSpace(value[start+1 : end-1])),
-	}, true
+	}), true
 }
 
 // nextAngle finds the first < that is in neither quotes nor a comment, or -1.
@@ -211,14 +213,18 @@ func formatAuthor(a mail.Address) string {
 		}
 		a.Name = string(runes)
 	}
+	name, v := veiled(a.Name)
 	a.Name = strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return -1
 		}
 		return r
-	}, a.Name))
+	}, name))
 	s := formatAddress(a)
-	if _, err := mail.ParseAddress(s); err != nil {
+	if len(v.pieces) > 0 {
+		s = strings.TrimSpace(v.phrase(a.Name) + " <" + a.Address + ">")
+	}
+	if list, err := parseList(s); err != nil || len(list) != 1 || len(v.pieces) > 0 && len(s) > lineLimit/2 {
 		return a.Address
 	}
 	return s

@@ -1,8 +1,6 @@
 package relay
 
 import (
-	"bytes"
-	"net/mail"
 	"slices"
 	"strings"
 	"testing"
@@ -193,6 +191,7 @@ func FuzzAuthors(f *testing.F) {
 		"", "<>", "\"S\" <>", "root, a@b.c", "a b@c.d, <>", "x:;", "(c)", "\"a\\", "@", "\"a@b\"@x.lan, m@example.test", "=?utf-8?q?a=2C?= <r>", "a@b@c.d, root",
 		"<@x:root>", "\xff <>", "a@[1.2.3.4]; root", "\"a\rb\" <root>", "a@b.c <a@b.c>, root",
 		"Doe, J <a@b.c>", "\xfc, (x<y) \"z\" <a@b.c> (w);", "\"a\\\x01\" <a@b.c>, \"b\" <r@c.d>", "a\x00@b.c", "a@b@c.d <a@b@c.d>",
+		"\x1b$B;3ED\x1b(B <a@b.c>", "\"\x1b$B;3ED\x1b(J\" <r>, \x1b(B, =?gbk?q?x?= <a@b.c>", "\x1b$B<a@b.c>\x1b(B (\x1b(I1\x1b(B), =?koi8-r?b?x?=@",
 	} {
 		f.Add(s)
 	}
@@ -206,15 +205,17 @@ func FuzzAuthors(f *testing.F) {
 			return
 		}
 		h := ParseHeader([]byte(out))
-		if hasControls(bytes.Join(toBytes(h.fields), nil)) {
-			t.Errorf("%q: control characters are left in %q", value, out)
+		for _, f := range h.fields {
+			if len(withoutControls(f)) < len(f) {
+				t.Errorf("%q: control characters are left in %q", value, out)
+			}
 		}
 		for _, name := range []string{"From", "Sender"} {
 			for _, field := range h.Values(name) {
 				if slices.ContainsFunc(readAuthors(field), unsendable) {
 					t.Errorf("%q: %s is %q", value, name, field)
 				}
-				if _, err := mail.ParseAddressList(field); err != nil && slices.Contains(m.done, name+" replaced") {
+				if _, err := parseList(field); err != nil && slices.Contains(m.done, name+" replaced") {
 					t.Errorf("%q: %s is %q (%v)", value, name, field, err)
 				}
 			}

@@ -34,7 +34,7 @@ func (m *mender) clean(section []byte) ([]byte, error) {
 	}
 	removed := false
 	for i, f := range h.fields {
-		h.fields[i] = withoutControls(f, kindOf(fieldName(f)) == freeText)
+		h.fields[i] = withoutControls(f)
 		removed = removed || len(h.fields[i]) < len(f)
 	}
 	if removed {
@@ -52,7 +52,7 @@ func refuseControls(h *Header) error {
 		return errControls
 	}
 	for _, f := range h.fields {
-		if bytes.IndexByte(f, 0) >= 0 || kindOf(fieldName(f)) == addresses && len(withoutControls(f, true)) < len(f) {
+		if bytes.IndexByte(f, 0) >= 0 || kindOf(fieldName(f)) == addresses && len(withoutControls(f)) < len(f) {
 			return errControls
 		}
 	}
@@ -71,15 +71,19 @@ func hasControls(p []byte) bool {
 // isControl leaves out what makes lines and blanks.
 func isControl(c byte) bool { return c < ' ' && c != '\t' && c != '\r' && c != '\n' || c == 0x7f }
 
-// withoutControls is a field without its control characters. Text may keep the escape sequences of ISO-2022-JP, which
-// old Japanese devices write as they are (RFC 1468).
-func withoutControls(f rawField, text bool) rawField {
+// withoutControls is a field without its control characters, but for the escape sequences of ISO-2022-JP, which old
+// Japanese devices write as they are, in names of people and files as in text (RFC 1468).
+func withoutControls(f rawField) rawField {
 	out := make(rawField, 0, len(f))
 	for i, c := range f {
-		shift := text && c == 0x1b && i+1 < len(f) && (f[i+1] == '$' || f[i+1] == '(')
-		if !isControl(c) || shift {
+		if !isControl(c) || c == escape && isShift(f[i:]) {
 			out = append(out, c)
 		}
 	}
 	return out
+}
+
+func isShift(p []byte) bool {
+	length, _ := shift(string(p[:min(len(p), len("\x1b$(B"))]))
+	return length > 0
 }

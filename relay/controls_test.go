@@ -17,7 +17,8 @@ func TestControlsRemoved(t *testing.T) {
 		"From: \"a\\\x01\" <a@b.example>, \"b\" <c@d.example>": "From: \"a\\\" <a@b.example>, \\\"b\" <c@d.example>",
 		"From: a@b.example\r\nSubject: a\x00b\x7f\tc":          "From: a@b.example\r\nSubject: ab\tc",
 		"From: a@b.example\r\nSubject: \x1b$B4A\x1b(B\x1b[2J":  "From: a@b.example\r\nSubject: \x1b$B4A\x1b(B[2J",
-		"From: a@b.example\r\nTo: \x1b$B4A\x1b(B <c@d>":        "From: a@b.example\r\nTo: $B4A(B <c@d>",
+		"From: a@b.example\r\nTo: \x1b$B4A\x1b(B <c@d>":        "",
+		"From: a@b.example\r\nTo: \x1b[1m\x1b\x00$B\x1b <c@d>": "From: a@b.example\r\nTo: [1m$B <c@d>",
 		"From: a@b.example\r\nX-A: a\r\n \x00b\r\n\t\x01c":     "From: a@b.example\r\nX-A: a\r\n b\r\n\tc",
 		"From: a@b.example\r\nSubject: tab\tstays":             "",
 	} {

@@ -207,7 +207,7 @@ func known(verb, key, value string) (string, bool) {
 			err = nil // n is the largest that the library reads
 		}
 		if err != nil {
-			return "no number", value != "" // RFC 1870 §4: the library answers 501
+			return "x", value != "" // one word that is no number: the library answers 501 (RFC 1870 §4)
 		}
 		return strconv.FormatUint(n, 10), true
 	case "MAIL BODY":

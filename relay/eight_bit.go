@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -48,7 +49,11 @@ func encodeField(f rawField) (rawField, bool) {
 		charset = "iso-8859-1"
 	}
 	var tokens []token
-	switch kindOf(fieldName(f)) {
+	kind := kindOf(fieldName(f))
+	if kind != freeText && bytes.IndexByte(f, escape) >= 0 {
+		return nil, false // two charsets in one field, and in one of them any octet may be a letter's
+	}
+	switch kind {
 	case freeText:
 		tokens = encodeText(tokenize(f.value()), charset)
 	case addresses:
@@ -127,18 +132,21 @@ func encodeText(in []token, charset string) (out []token) {
 			i++
 			continue
 		}
-		first, text := in[i], in[i].word
+		var text strings.Builder // a run may be the whole header
+		blank := in[i].blank
 		if i > 0 && isEncodedWord(in[i-1].word) {
-			first.blank, text = " ", first.blank+text
+			text.WriteString(blank)
+			blank = " "
 		}
+		text.WriteString(in[i].word)
 		for i++; i < len(in) && hasEight([]byte(in[i].word)); i++ {
-			text += in[i].blank + in[i].word
+			text.WriteString(in[i].blank + in[i].word)
 		}
 		if i < len(in) && isEncodedWord(in[i].word) {
-			text += in[i].blank
+			text.WriteString(in[i].blank)
 		}
-		words := encodeWords(text, charset)
-		words[0].blank = first.blank
+		words := encodeWords(text.String(), charset)
+		words[0].blank = blank
 		out = append(out, words...)
 	}
 	return out

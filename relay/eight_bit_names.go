@@ -70,7 +70,7 @@ func nameEnd(s string, i int) (stop int, angle bool) {
 // encodeLone writes a field with one <address> and a name that lacks its quotes, as in `Müller, Hans <a@example.com>`.
 func encodeLone(value string) (string, bool) {
 	a, ok := loneAuthor(value)
-	if _, err := mail.ParseAddressList(value); err == nil || !ok {
+	if _, err := parseList(value); err == nil || !ok {
 		return "", false
 	}
 	address, err := Address(a.Address)

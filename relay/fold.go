@@ -13,13 +13,14 @@ func foldLong(f rawField) rawField {
 	for rest := []byte(f); len(rest) > 0; from = 1 {
 		line := firstLine(rest)
 		rest = rest[len(line):]
+		end := len(bytes.TrimRight(line, " \t\r\n"))
 		for len(bytes.TrimSuffix(line, crlf)) > lineLimit {
-			at := foldPoint(line, from)
+			at := foldPoint(line[:end], from)
 			if at < 0 {
 				break
 			}
 			out = append(append(out, line[:at]...), crlf...)
-			line, from = line[at:], 1
+			line, end, from = line[at:], end-at, 1
 		}
 		out = append(out, line...)
 	}
@@ -27,12 +28,13 @@ func foldLong(f rawField) rawField {
 }
 
 // foldPoint is the blank before which a line is broken: the last that keeps what is in front of it short enough, else
-// the first there is; -1 when there is none. Neither half is nothing but blanks (RFC 5322 §3.2.2).
+// the first there is; -1 when there is none. Neither half is nothing but blanks (RFC 5322 §3.2.2), for which the line
+// comes without those at its end.
 func foldPoint(line []byte, from int) int {
 	best, text := -1, from > 1 // the field's name is text
 	for i := 1; i < len(line); i++ {
 		blank := line[i] == ' ' || line[i] == '\t'
-		if i >= from && blank && text && line[i-1] != ' ' && line[i-1] != '\t' && len(bytes.Trim(line[i:], " \t\r\n")) > 0 {
+		if i >= from && blank && text && line[i-1] != ' ' && line[i-1] != '\t' {
 			if i > lineLimit && best >= 0 {
 				return best
 			}

@@ -27,6 +27,7 @@ func (m *mender) edit(section []byte) []byte {
 		return section
 	}
 	before := len(m.done)
+	m.emptyAuthor(h)
 	m.author(h)
 	if !vouched {
 		if isMboxLine(section) { // ParseHeader has dropped it
@@ -66,6 +67,17 @@ func signed(h *Header) bool {
 func (m *mender) leave(h *Header) {
 	if m.mailbox != "" && len(h.ReplaceUnsendable(m.mailbox)) > 0 {
 		m.note("signed From left")
+	}
+}
+
+// emptyAuthor removes an empty From beside one that says who it is from: two are not allowed (RFC 5322 §3.6). Where all
+// are empty, complete fills one.
+func (m *mender) emptyAuthor(h *Header) {
+	empty := func(f rawField) bool { return f.is("From") && f.value() == "" }
+	filled := func(f rawField) bool { return f.is("From") && !empty(f) }
+	if slices.ContainsFunc(h.fields, empty) && slices.ContainsFunc(h.fields, filled) {
+		h.fields = slices.DeleteFunc(h.fields, empty)
+		m.note("empty From removed")
 	}
 }
 
@@ -121,7 +133,7 @@ func answerable(list []mail.Address, mailbox string) bool {
 
 // replyTo is the old From under another name, folded as it was; written anew if it has one author and cannot be read.
 func replyTo(from rawField, list []mail.Address) rawField {
-	if _, err := mail.ParseAddressList(from.value()); err != nil && len(list) == 1 {
+	if _, err := parseList(from.value()); err != nil && len(list) == 1 {
 		return makeField("Reply-To", formatAuthor(list[0]))
 	}
 	_, body, _ := bytes.Cut(from, []byte(":"))
@@ -139,7 +151,7 @@ func (m *mender) repairAuthor(h *Header) {
 		if name == "" {
 			continue
 		}
-		if _, err := mail.ParseAddressList(f.value()); err == nil {
+		if _, err := parseList(f.value()); err == nil {
 			continue
 		}
 		if a, ok := oddAuthor(f.value()); ok {

@@ -3,7 +3,6 @@ package relay
 import (
 	"bytes"
 	"fmt"
-	"net/mail"
 	"net/netip"
 	"slices"
 	"strings"
@@ -79,7 +78,7 @@ func (s *session) checkHeader(header []byte, mend *mender) error {
 	for _, f := range fields(header) {
 		f.body = strings.TrimSpace(f.body)
 		switch {
-		case strings.EqualFold(f.name, "From") && f.body != "": // an empty one is filled with the envelope's sender
+		case strings.EqualFold(f.name, "From") && (f.body != "" || vouched): // an empty one is filled where it may be
 			if from++; from > 1 {
 				return refuse(550, smtp.EnhancedCode{5, 7, 1}, "the message has two From fields, which is not allowed where `senders` is limited")
 			}
@@ -116,11 +115,11 @@ func (s *session) checkAuthors(f field, mailbox string, vouched bool) error {
 
 // authors are the addresses of a field, or those of them that it will have once it is mended (author.go).
 func authors(f field, vouched bool) (list []string, ok bool) {
-	if read, err := mail.ParseAddressList(f.body); err == nil {
+	if read, err := parseList(f.body); err == nil {
 		for _, a := range read {
 			list = append(list, a.Address)
 		}
-		return list, true
+		return withSpelled(list, f.body)
 	}
 	if vouched {
 		return nil, false
@@ -140,6 +139,25 @@ func authors(f field, vouched bool) (list []string, ok bool) {
 		list = append(list, address)
 	}
 	return list, true
+}
+
+// withSpelled adds what else may be read for an address in a field that stays as it came, raw ISO-2022-JP and all:
+// nothing shall hide between escape sequences.
+func withSpelled(list []string, body string) ([]string, bool) {
+	if strings.IndexByte(body, escape) < 0 {
+		return list, true
+	}
+	known := map[string]bool{}
+	for _, address := range list {
+		known[address] = true
+	}
+	more, ok := spelled(body)
+	for _, address := range more {
+		if !known[address] {
+			list, ok = append(list, address), ok && !Unsendable(address) // the mailbox would stand for it
+		}
+	}
+	return list, ok
 }
 
 // field is one header field, unfolded.

@@ -99,10 +99,11 @@ func unescape(s string) string {
 // somebody would not get the message. What an element means is decided by Address.
 func AddressList(value string) []mail.Address {
 	var list []mail.Address
+	value, v := veiled(value)
 	s := &listScanner{rest: value}
 	for s.next() {
 		if s.address != "" {
-			list = append(list, mail.Address{Name: decodeWords(s.name), Address: s.address})
+			list = append(list, v.liftAddress(mail.Address{Name: decodeWords(s.name), Address: s.address}))
 		}
 	}
 	return list
