@@ -9,15 +9,6 @@ import (
 var errControls = errors.New("the message is signed, and its header has control characters, which no mail may have (RFC 5322 section 2.2); " +
 	"they cannot be taken out without breaking the signature")
 
-// mend cleans and edits a section.
-func (m *mender) mend(section []byte) ([]byte, error) {
-	section, err := m.clean(section)
-	if err != nil {
-		return nil, err
-	}
-	return m.edit(section), nil
-}
-
 // clean takes control characters out of a header section: NUL may stand nowhere in mail (RFC 5322 §4), and the others
 // end in addresses what receivers take for one. It comes before any rule looks at the header, since with them gone a
 // field may say something else. Names of fields have none: a line that has is where the header ends.

@@ -94,3 +94,12 @@ func TestNoAddress(t *testing.T) {
 		t.Errorf("rewritten to %q (%v)", got, err)
 	}
 }
+
+// mend cleans and edits a section.
+func (m *mender) mend(section []byte) ([]byte, error) {
+	section, err := m.clean(section)
+	if err != nil {
+		return nil, err
+	}
+	return m.edit(section), nil
+}

@@ -185,16 +185,11 @@ func TestWebhookTellsOfAHeldAccount(t *testing.T) {
 // The sign-in is refused before there is any mail: who waits for the nightly backup to find out is a night late.
 func TestAccountWithoutMailIsToldOf(t *testing.T) {
 	t.Parallel()
-	calls := make(chan string, 10)
-	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		calls <- string(body)
-	}))
-	defer hook.Close()
+	hook, calls := newHook(t)
 	w := newWorld(t, fake365.Options{})
 	w.configure(map[string]string{
 		"oauth": fmt.Sprintf(`{ flow = "client-secret", tenant = "%s", client_id = "%s", client_secret = "wrong" }`, w.fake.Tenant(), w.fake.ClientID()),
-		"log":   "level = \"info\"\nformat = \"json\"\n[alerts]\nwebhook = \"" + hook.URL + "\"",
+		"log":   "level = \"info\"\nformat = \"json\"\n[alerts]\nwebhook = \"" + hook + "\"",
 	})
 	w.start()
 	select {
@@ -213,14 +208,9 @@ func TestAccountWithoutMailIsToldOf(t *testing.T) {
 // The sign-in is refused while the token at hand is still good: status, log and alert say so before mail stops.
 func TestRefusedRenewalIsToldOfInTime(t *testing.T) {
 	t.Parallel()
-	calls := make(chan string, 10)
-	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		calls <- string(body)
-	}))
-	defer hook.Close()
+	hook, calls := newHook(t)
 	w := newWorld(t, fake365.Options{TokenLifetime: 12 * time.Second})
-	w.configure(map[string]string{"log": "level = \"info\"\nformat = \"json\"\n[alerts]\nwebhook = \"" + hook.URL + "\""})
+	w.configure(map[string]string{"log": "level = \"info\"\nformat = \"json\"\n[alerts]\nwebhook = \"" + hook + "\""})
 	w.start()
 	w.eventually(func() bool { return !w.status().Accounts[0].TokenExpires.IsZero() })
 	w.fake.Fault(fake365.Fault{At: "token", Status: 401, Answer: `{"error":"invalid_client","error_description":"AADSTS7000222: The provided client secret keys are expired."}`})
@@ -317,4 +307,16 @@ func TestDiskFullUnderLoad(t *testing.T) {
 		reply, err := send(w.relay.address, message("again", 300_000))
 		return err == nil && strings.HasPrefix(reply, "250 ")
 	})
+}
+
+// newHook is a receiver of alerts; it hands out what it is posted.
+func newHook(t *testing.T) (url string, calls chan string) {
+	t.Helper()
+	calls = make(chan string, 10)
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		calls <- string(body)
+	}))
+	t.Cleanup(hook.Close)
+	return hook.URL, calls
 }

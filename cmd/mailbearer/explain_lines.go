@@ -15,9 +15,7 @@ type answer struct {
 	others []explanation
 }
 
-// explain is what the catalogue knows of a text: each error in order of appearance, then what else they could be.
-func explain(text string) []explanation { return flat(errorsIn(text)) }
-
+// flat lists each error in order of appearance, then what else they could be.
 func flat(found []answer) []explanation {
 	list := []explanation{}
 	for _, a := range found {

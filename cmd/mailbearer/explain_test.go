@@ -239,3 +239,5 @@ func TestExplainLog(t *testing.T) {
 		t.Errorf("%+v", found)
 	}
 }
+
+func explain(text string) []explanation { return flat(errorsIn(text)) }

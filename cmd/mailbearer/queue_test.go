@@ -3,9 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -157,16 +154,11 @@ func TestStatusRemembersAcrossARestart(t *testing.T) {
 
 func TestFullSpoolIsToldOnce(t *testing.T) {
 	t.Parallel()
-	calls := make(chan string, 10)
-	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		calls <- string(body)
-	}))
-	defer hook.Close()
+	hook, calls := newHook(t)
 	w := newWorld(t, fake365.Options{})
 	w.configure(map[string]string{
 		"listener": spoolOnly, "spool": "retry = [\"1s\"]\nmax_size = \"100KB\"",
-		"log": "level = \"info\"\nformat = \"json\"\n[alerts]\nwebhook = \"" + hook.URL + "\"",
+		"log": "level = \"info\"\nformat = \"json\"\n[alerts]\nwebhook = \"" + hook + "\"",
 	})
 	w.fake.Down()
 	w.start()

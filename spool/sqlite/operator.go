@@ -192,8 +192,12 @@ func (t *tx) requeue(r *row, now time.Time, event string) error {
 	return t.addEvent(mail.ID(r.id), mail.Event{Time: now, Event: event, Detail: byAnOperator})
 }
 
-// ours says whether we wrote the message ourselves, so that nothing is ever reported about it.
+// ours says whether we wrote the message ourselves, so that nothing is ever reported about it. Its mark was set from the
+// beginning, and nobody else's is before the message is over: so the record is asked, which may be damaged, only then.
 func (r *row) ours() bool {
+	if !r.over() {
+		return r.report == reportDone
+	}
 	env, err := decodeEnvelope(r)
 	return err == nil && env.Kind != ""
 }
